@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The checkpoint edge controller: one daemon per checkpoint.
+
+pub mod uplink;

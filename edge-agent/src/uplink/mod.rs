@@ -1,0 +1,1 @@
+//! Delivers the outbox to the IISPP over MQTT.

@@ -1,0 +1,1 @@
+//! Certificates for the parties of a test.

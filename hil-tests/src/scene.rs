@@ -1,0 +1,1 @@
+//! Pictures of vehicles: photographs with labels, or scenes rendered here.
