@@ -4,7 +4,9 @@ use passage::Verdict;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use interface::UtcMs;
+use interface::{ClockQuality, Health, SensorId, UtcMs};
+
+use crate::words::VerdictWord;
 
 /// IISPP → box: what is stored at the centre. Only this removes a packet from the box.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -75,7 +77,7 @@ pub struct DecisionCommand {
     /// The passage it concerns.
     pub passage_id: String,
     /// The decision.
-    #[schemars(with = "String")]
+    #[schemars(with = "VerdictWord")]
     pub decision: Verdict,
     /// When it was issued, UTC. Together with `valid_ms` it says how long it may be carried out.
     pub issued_at: UtcMs,
@@ -109,4 +111,44 @@ pub enum CommandState {
     Failed,
     /// Came or was begun too late.
     Expired,
+}
+
+/// Box → IISPP on `health/<sensor>`, retained, on change and every minute: how a sensor is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthMessage {
+    /// The sensor.
+    pub sensor: SensorId,
+    /// The protocol it speaks.
+    pub protocol: String,
+    /// How it is doing.
+    #[serde(flatten)]
+    pub health: Health,
+    /// When this was said.
+    pub at: UtcMs,
+    /// How far `at` can be trusted.
+    pub clock: ClockQuality,
+}
+
+/// Box → IISPP on `load`: how busy the lanes are; the centre balances traffic by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadMessage {
+    /// When this was counted.
+    pub at: UtcMs,
+    /// How far `at` can be trusted.
+    pub clock: ClockQuality,
+    /// Every lane.
+    pub lanes: Vec<LaneLoad>,
+}
+
+/// How busy a lane is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LaneLoad {
+    /// The lane.
+    pub lane: String,
+    /// Passages that are open now.
+    pub queue_length: u32,
+    /// Vehicles that left in the last hour; null while the box has run for less.
+    pub vehicles_per_hour: Option<f64>,
+    /// Mean time from entry to exit of those vehicles, seconds; null if there were none.
+    pub seconds_per_vehicle: Option<f64>,
 }
