@@ -33,12 +33,13 @@ pub fn schema(catalogue: &[&dyn Protocol]) -> Value {
 /// One protocol's form of a sensor: the common keys and the parameters in one table.
 fn sensor(protocol: &dyn Protocol, head: &Value, definitions: &mut Map<String, Value>) -> Value {
     let mut own = protocol.schema().to_value();
-    prefix_references(&mut own, protocol.name());
+    // A slash would be a step of the JSON pointer that a reference is (RFC 6901).
+    let prefix = protocol.name().replace('/', ".");
+    prefix_references(&mut own, &prefix);
     let Some(own) = own.as_object_mut() else { return Value::Bool(false) };
     own.remove("$schema");
     if let Some(Value::Object(parts)) = own.remove("$defs") {
-        definitions
-            .extend(parts.into_iter().map(|(name, part)| (format!("{}.{name}", protocol.name()), part)));
+        definitions.extend(parts.into_iter().map(|(name, part)| (format!("{prefix}.{name}"), part)));
     }
     let mut properties = head.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
     let of_protocol = properties.get("protocol").and_then(|property| property.get("description")).cloned();

@@ -366,16 +366,17 @@ pub(crate) fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
         return None;
     }
     let word = word.to_lowercase();
-    known
-        .iter()
-        .map(|candidate| {
-            (strsim::damerau_levenshtein(&word, candidate), strsim::jaro_winkler(&word, candidate), candidate)
-        })
-        .filter(|(distance, similarity, candidate)| {
-            *similarity >= ENOUGH && (*distance <= 2 || *distance * 3 <= candidate.len())
-        })
-        .min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)))
-        .map(|(_, _, candidate)| candidate.as_str())
+    let score = |candidate: &str| {
+        let distance = strsim::damerau_levenshtein(&word, candidate);
+        let similar = strsim::jaro_winkler(&word, candidate) >= ENOUGH;
+        (similar && (distance <= 2 || distance * 3 <= candidate.len())).then_some(distance)
+    };
+    // `scale` may be meant for `in-1/scale`: the last part alone is compared too, and comes after whole words.
+    let of = |candidate: &'a String| {
+        let last = candidate.rsplit('/').next().and_then(score).map(|distance| distance + 1);
+        Some((score(candidate).into_iter().chain(last).min()?, candidate.as_str()))
+    };
+    known.iter().filter_map(of).min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
 impl What {
@@ -390,6 +391,31 @@ impl What {
                 let allowed = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 format!("unknown key `{field}`{}{end} allowed: {allowed}", meant.unwrap_or_default())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_word_is_the_one_that_was_meant() {
+        let known: Vec<String> =
+            ["llrp", "weigh-scale/tenso_m", "tsa", "toledo_continuous", "inspection", "in"]
+                .map(str::to_owned)
+                .into();
+        for (word, meant) in [
+            ("lrlp", Some("llrp")),
+            ("LLRP", Some("llrp")),
+            ("tenso-m", Some("weigh-scale/tenso_m")),
+            ("weigh-scale/tenso", Some("weigh-scale/tenso_m")),
+            ("toledo_continous", Some("toledo_continuous")),
+            ("inn", Some("in")),
+            ("radar", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(word, &known), meant, "{word}");
         }
     }
 }

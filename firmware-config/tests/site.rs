@@ -310,6 +310,18 @@ fn reports_inside_the_file(text: &str) {
     }
 }
 
+#[test]
+fn deep_nesting_does_not_exhaust_the_stack() {
+    for text in [
+        format!("{}=1", vec!["a"; 50_000].join(".")),
+        format!("[{}]", vec!["a"; 50_000].join(".")),
+        format!("a={}", "[".repeat(50_000)),
+        format!("a={}", "{a=".repeat(50_000)),
+    ] {
+        reports_inside_the_file(&text);
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in "\\PC{0,200}") {
