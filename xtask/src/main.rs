@@ -1,2 +1,61 @@
-//! Placeholder.
-fn main() {}
+//! Developer commands: `cargo xtask setup | demo | test | models`.
+
+mod checks;
+mod setup;
+mod shell;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of the checkpoint edge controller.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing: Debian packages, ONNX Runtime and models, Python programs that tests run.
+    Setup {
+        /// Say what is missing and stop.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Fetch and verify ONNX Runtime and the models of models/manifest.toml; works offline once done.
+    Models,
+    /// Run a whole checkpoint on this machine and end with a summary. `demo -- --help` lists its options.
+    Demo {
+        /// Options of the demo, such as `--vehicles 20 --lanes 2`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Run everything that must pass. Without names: all steps in order.
+    Test {
+        /// List the steps and stop.
+        #[arg(long)]
+        list: bool,
+        /// Steps to run.
+        steps: Vec<String>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    match arguments.command {
+        Command::Setup { dry_run } => setup::setup(dry_run),
+        Command::Models => setup::models(),
+        Command::Demo { options } => {
+            setup::setup(false)?;
+            checks::demo(&options)
+        }
+        Command::Test { list: true, .. } => {
+            checks::list();
+            Ok(())
+        }
+        Command::Test { steps, .. } => {
+            setup::setup(false)?;
+            checks::run_steps(&steps)
+        }
+    }
+}

@@ -62,9 +62,17 @@ pub struct ContextHandles {
 impl DriverContext {
     /// A context for `sensor` that sends its readings into `readings`, and the other ends of it.
     pub fn new(sensor: SensorId, readings: mpsc::Sender<Outgoing>) -> (Self, ContextHandles) {
+        Self::with_frames(sensor, readings, FrameSlot::default())
+    }
+
+    /// The same, with a frame slot that outlives this driver.
+    pub fn with_frames(
+        sensor: SensorId,
+        readings: mpsc::Sender<Outgoing>,
+        frames: FrameSlot,
+    ) -> (Self, ContextHandles) {
         let (state, state_receiver) = watch::channel((HealthState::Connecting, None));
         let (command_sender, commands) = mpsc::channel(8);
-        let frames = FrameSlot::default();
         let stop = CancellationToken::new();
         let handles = ContextHandles {
             state: state_receiver,
