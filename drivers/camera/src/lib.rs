@@ -1,1 +1,20 @@
-//! Placeholder.
+//! Cameras: where recognition gets its pictures from.
+//!
+//! | `protocol` | file | source |
+//! |---|---|---|
+//! | `rtsp` | [`rtsp`] | live video over RTSP, read by OpenCV (FFmpeg) |
+//! | `folder` | [`folder`] | a directory that picture files are dropped into |
+//!
+//! A camera driver hands frames over through its frame slot; reading plates is not its business.
+
+mod folder;
+mod picture;
+mod rtsp;
+
+pub use folder::Folder;
+pub use rtsp::Rtsp;
+
+use interface::Protocol;
+
+/// Every camera protocol.
+pub static PROTOCOLS: &[&dyn Protocol] = &[&Rtsp, &Folder];

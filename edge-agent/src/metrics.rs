@@ -1,0 +1,145 @@
+//! Numbers for Prometheus, served on a loopback address.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use interface::{HealthState, ReadingKind, SensorId};
+use passage::Effect;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::health::HealthTable;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReadingLabels {
+    sensor: String,
+    kind: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SensorLabels {
+    sensor: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabels {
+    kind: String,
+}
+
+/// The daemon's numbers. Cheap to clone; every clone counts into the same numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    readings: Family<ReadingLabels, Counter>,
+    events: Family<KindLabels, Counter>,
+    open_passages: Gauge,
+    outbox_events: Gauge,
+    outbox_bytes: Gauge,
+    journal_failures: Counter,
+    frames_dropped: Family<SensorLabels, Gauge<i64, AtomicI64>>,
+    pictures: Family<SensorLabels, Counter>,
+    uplink_connected: Gauge,
+    sensor_up: Family<SensorLabels, Gauge>,
+    sensor_restarts: Family<SensorLabels, Gauge<u64, AtomicU64>>,
+}
+
+use std::sync::atomic::AtomicI64;
+
+impl Metrics {
+    /// A reading was taken.
+    pub fn reading(&self, sensor: &SensorId, kind: ReadingKind) {
+        self.readings.get_or_create(&ReadingLabels { sensor: sensor.0.clone(), kind: kind.word().to_owned() }).inc();
+    }
+
+    /// Events were made durable.
+    pub fn published(&self, effects: &[Effect]) {
+        for effect in effects {
+            let kind = match effect {
+                Effect::Publish(_) => "packet",
+                Effect::Orphan(_) => "orphan",
+                Effect::Alarm { .. } => "alarm",
+                _ => continue,
+            };
+            self.events.get_or_create(&KindLabels { kind: kind.to_owned() }).inc();
+        }
+    }
+
+    /// How many passages are open.
+    pub fn open_passages(&self, count: usize) {
+        self.open_passages.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// How full the outbox is.
+    pub fn outbox(&self, events: u64, bytes: u64) {
+        self.outbox_events.set(i64::try_from(events).unwrap_or(i64::MAX));
+        self.outbox_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The journal could not be written.
+    pub fn journal_failure(&self) {
+        self.journal_failures.inc();
+    }
+
+    /// How many frames of a camera were dropped so far because recognition was busy.
+    pub fn frames_dropped(&self, sensor: &SensorId, count: u64) {
+        let labels = SensorLabels { sensor: sensor.0.clone() };
+        self.frames_dropped.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Recognition looked at a picture.
+    pub fn picture(&self, sensor: &SensorId) {
+        self.pictures.get_or_create(&SensorLabels { sensor: sensor.0.clone() }).inc();
+    }
+
+    /// Whether the IISPP's broker is connected.
+    pub fn uplink_connected(&self, connected: bool) {
+        self.uplink_connected.set(i64::from(connected));
+    }
+
+    fn sensors(&self, health: &HealthTable) {
+        for (sensor, known) in health.all() {
+            let labels = SensorLabels { sensor: sensor.0 };
+            let up = matches!(known.health.state, HealthState::Online | HealthState::Degraded);
+            self.sensor_up.get_or_create(&labels).set(i64::from(up));
+            self.sensor_restarts.get_or_create(&labels).set(known.restarts);
+        }
+    }
+
+    fn registry(&self) -> Registry {
+        let mut registry = Registry::with_prefix("edge_agent");
+        registry.register("readings", "Readings taken", self.readings.clone());
+        registry.register("events", "Events made durable, by kind", self.events.clone());
+        registry.register("open_passages", "Passages that are not closed", self.open_passages.clone());
+        registry.register("outbox_events", "Events without a receipt", self.outbox_events.clone());
+        registry.register("outbox_bytes", "Bytes of events without a receipt", self.outbox_bytes.clone());
+        registry.register("journal_failures", "Failed writes of the journal", self.journal_failures.clone());
+        registry.register("frames_dropped", "Frames that a newer one replaced", self.frames_dropped.clone());
+        registry.register("pictures", "Pictures that recognition looked at", self.pictures.clone());
+        registry.register("uplink_connected", "1 while connected to the broker", self.uplink_connected.clone());
+        registry.register("sensor_up", "1 while the sensor answers", self.sensor_up.clone());
+        registry.register("sensor_restarts", "Restarts of the sensor's driver", self.sensor_restarts.clone());
+        registry
+    }
+}
+
+/// Serves `/metrics` on `listen` until the daemon ends.
+pub async fn serve(listen: SocketAddr, metrics: Metrics, health: HealthTable) -> std::io::Result<()> {
+    let registry = Arc::new(metrics.registry());
+    let page = move |State((registry, metrics, health)): State<(Arc<Registry>, Metrics, HealthTable)>| async move {
+        metrics.sensors(&health);
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &registry);
+        ([("content-type", "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+    };
+    let app = Router::new().route("/metrics", get(page)).with_state((registry, metrics, health));
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    axum::serve(listener, app).await
+}
