@@ -1,0 +1,500 @@
+//! Many frames of one vehicle, one result per plate. Pure: the caller says what time it is.
+
+use crate::plate::rectify::{bounds, overlap, size};
+use crate::{Corners, PlateCandidate, PlateRead};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// When a vehicle is gone, and what is worth reporting.
+#[derive(Clone, Copy, Debug)]
+pub struct ConsensusOptions {
+    /// A plate that was not seen for this long has left: its result is due. Milliseconds.
+    pub gone_ms: u64,
+    /// A result is due this long after the first read, even if the vehicle still stands there. Milliseconds.
+    pub max_ms: u64,
+    /// Reads below this do not begin a track, and results below it are dropped (badges, signs).
+    pub least_probability: f64,
+    /// Most plates that are followed at a time; the one not seen for longest is finished early when another comes.
+    pub max_tracks: usize,
+}
+
+impl Default for ConsensusOptions {
+    fn default() -> Self {
+        Self { gone_ms: 1500, max_ms: 6000, least_probability: 0.4, max_tracks: 16 }
+    }
+}
+
+/// What the frames of one vehicle say about one of its plates.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlateResult {
+    /// A-Z and 0-9, no separators.
+    pub text: String,
+    /// The country whose format it has, if only one of the likely ones has it.
+    pub country: Option<String>,
+    /// Chance that `text` is right, 0 to 1.
+    pub probability: f64,
+    /// Safe to act on without a second look: at least one frame was certain of it and none certain of another text.
+    pub certain: bool,
+    /// The readings that were considered, best first; the first is `text`.
+    pub candidates: Vec<PlateCandidate>,
+    /// Frames that read `text`.
+    pub frames_agreeing: usize,
+    /// Frames that saw the plate.
+    pub frames: usize,
+    /// The tag, as given to [`Consensus::add`], of the frame that shows the plate best.
+    pub frame_tag: u64,
+    /// Where the plate is in that frame.
+    pub corners: Corners,
+    /// When it was first seen, milliseconds of the caller's clock.
+    pub first_ms: u64,
+    /// When it was last seen, milliseconds of the caller's clock.
+    pub last_ms: u64,
+}
+
+/// Signs that are taken for each other.
+const LOOK_ALIKES: &[&str] = &["0ODQ", "1IL", "8B", "5S", "2Z", "MH", "YV", "6G", "7T", "NH", "KX"];
+/// Texts closer than this are of one plate. A look-alike costs 0.4, any other change 1.
+const SAME_PLATE: f64 = 2.0;
+/// A plate that stays in place this long between frames is the same, whatever is read. Milliseconds.
+const IN_PLACE_MS: u64 = 400;
+/// Further frames count half: frames of one vehicle share their light, dirt and angle.
+const FURTHER: f64 = 0.5;
+/// Nothing is more probable than this.
+const MOST: f64 = 0.999;
+/// Different texts kept per track.
+const MAX_TEXTS: usize = 24;
+
+/// What one text of a track has for it.
+#[derive(Clone, Debug, Default)]
+struct Support {
+    country: Option<String>,
+    /// Sum over frames of -ln(1 - p).
+    sum: f64,
+    /// The largest of them.
+    best: f64,
+    /// Frames that read this text first.
+    frames: usize,
+    /// Whether one of them was certain.
+    certain: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Track {
+    first_ms: u64,
+    last_ms: u64,
+    texts: BTreeMap<String, Support>,
+    frames: usize,
+    last_frame: Option<u64>,
+    last_corners: Corners,
+    /// Quality of the frame that shows the plate best: certain, probability, width.
+    evidence: Option<(PlateRead, u64)>,
+    reported: bool,
+}
+
+/// Groups the reads of successive frames by plate.
+#[derive(Clone, Debug, Default)]
+pub struct Consensus {
+    options: ConsensusOptions,
+    tracks: Vec<Track>,
+    due: Vec<PlateResult>,
+    frame: u64,
+}
+
+impl Consensus {
+    /// A consensus that has seen nothing.
+    #[must_use]
+    pub fn new(options: ConsensusOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    /// Adds the reads of one frame, taken at `mono_ms` (any clock that does not run backwards). `frame_tag` comes back
+    /// in the result whose evidence is this frame. The order of `reads` does not matter.
+    pub fn add(&mut self, mono_ms: u64, reads: &[PlateRead], frame_tag: u64) {
+        self.end(mono_ms);
+        self.frame += 1;
+        let mut sorted: Vec<&PlateRead> = reads.iter().collect();
+        sorted.sort_by(|a, b| compare(b, a));
+        for read in sorted {
+            self.one(mono_ms, read, frame_tag);
+        }
+    }
+
+    /// The results that are due at `mono_ms`.
+    pub fn poll(&mut self, mono_ms: u64) -> Vec<PlateResult> {
+        self.end(mono_ms);
+        std::mem::take(&mut self.due)
+    }
+
+    /// All that is left, as when the camera stops.
+    pub fn finish(&mut self) -> Vec<PlateResult> {
+        for track in std::mem::take(&mut self.tracks) {
+            self.report(&track);
+        }
+        std::mem::take(&mut self.due)
+    }
+
+    /// The tags of the frames that a result may still need: the caller can forget all other frames.
+    #[must_use]
+    pub fn frames_in_use(&self) -> Vec<u64> {
+        let open =
+            self.tracks.iter().filter(|t| !t.reported).filter_map(|t| t.evidence.as_ref().map(|e| e.1));
+        open.chain(self.due.iter().map(|r| r.frame_tag)).collect()
+    }
+
+    fn end(&mut self, mono_ms: u64) {
+        let options = self.options;
+        let gone = |t: &Track| mono_ms >= t.last_ms.saturating_add(options.gone_ms);
+        let (ended, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.tracks).into_iter().partition(gone);
+        self.tracks = open;
+        for track in ended {
+            self.report(&track);
+        }
+        // A vehicle that stands longer is reported once, and followed until it is gone.
+        for mut track in std::mem::take(&mut self.tracks) {
+            if mono_ms >= track.first_ms.saturating_add(options.max_ms) {
+                self.report(&track);
+                track.reported = true;
+            }
+            self.tracks.push(track);
+        }
+    }
+
+    fn report(&mut self, track: &Track) {
+        if track.reported {
+            return;
+        }
+        if let Some(result) = track.result().filter(|r| r.probability >= self.options.least_probability) {
+            self.due.push(result);
+        }
+    }
+
+    fn one(&mut self, mono_ms: u64, read: &PlateRead, frame_tag: u64) {
+        let frame = self.frame;
+        let near = self.tracks.iter_mut().filter_map(|t| t.distance(read, mono_ms).map(|d| (d, t)));
+        if let Some((_, track)) = near.min_by(|a, b| a.0.total_cmp(&b.0)) {
+            // a second read of the same plate in one frame says nothing new
+            if track.last_frame != Some(frame) {
+                track.add(mono_ms, read, frame_tag, frame);
+            }
+            return;
+        }
+        if read.text.is_empty() || read.probability < self.options.least_probability {
+            return;
+        }
+        if self.tracks.len() >= self.options.max_tracks.max(1) {
+            let oldest = self.tracks.iter().enumerate().min_by_key(|(_, t)| t.last_ms).map(|(i, _)| i);
+            if let Some(oldest) = oldest {
+                let track = self.tracks.remove(oldest);
+                self.report(&track);
+            }
+        }
+        let mut track = Track {
+            first_ms: mono_ms,
+            last_ms: mono_ms,
+            texts: BTreeMap::new(),
+            frames: 0,
+            last_frame: None,
+            last_corners: read.corners,
+            evidence: None,
+            reported: false,
+        };
+        track.add(mono_ms, read, frame_tag, frame);
+        self.tracks.push(track);
+    }
+}
+
+impl Track {
+    /// How far a read is from this track; none if it is another plate.
+    fn distance(&self, read: &PlateRead, mono_ms: u64) -> Option<f64> {
+        let in_place = mono_ms.saturating_sub(self.last_ms) <= IN_PLACE_MS
+            && overlap(bounds(&self.last_corners), bounds(&read.corners)).0 > 0.3;
+        // Two texts that are both certain are two plates (lorries of one fleet), unless they stand in one place.
+        let other = |(text, s): (&String, &Support)| s.certain && *text != read.text;
+        if read.certain && self.texts.iter().any(other) && !in_place {
+            return None;
+        }
+        let tops = self.texts.iter().filter(|(_, s)| s.frames > 0);
+        let least = tops.map(|(text, _)| text_distance(text, &read.text)).fold(f64::MAX, f64::min);
+        if in_place { Some(least.min(SAME_PLATE) / 2.0) } else { (least <= SAME_PLATE).then_some(least) }
+    }
+
+    fn add(&mut self, mono_ms: u64, read: &PlateRead, frame_tag: u64, frame: u64) {
+        self.last_ms = self.last_ms.max(mono_ms);
+        self.last_frame = Some(frame);
+        self.last_corners = read.corners;
+        self.frames += 1;
+        let first = PlateCandidate {
+            text: read.text.clone(),
+            country: read.country.clone(),
+            probability: read.probability,
+        };
+        let others = read.candidates.iter().filter(|c| c.text != read.text);
+        for (index, candidate) in std::iter::once(&first).chain(others).enumerate() {
+            if !self.texts.contains_key(&candidate.text) && self.texts.len() >= MAX_TEXTS && index > 0 {
+                continue;
+            }
+            let support = self.texts.entry(candidate.text.clone()).or_default();
+            let p =
+                if candidate.probability.is_finite() { candidate.probability.clamp(0.0, 0.99) } else { 0.0 };
+            let evidence = -(1.0 - p).ln();
+            support.sum += evidence;
+            support.best = support.best.max(evidence);
+            support.country = support.country.take().or_else(|| candidate.country.clone());
+            if index == 0 {
+                support.frames += 1;
+                support.certain |= read.certain;
+            }
+        }
+        let better = self.evidence.as_ref().is_none_or(|(known, _)| compare(read, known).is_gt());
+        if better {
+            self.evidence = Some((read.clone(), frame_tag));
+        }
+    }
+
+    /// Each text's odds from its frames, against all the others.
+    fn result(&self) -> Option<PlateResult> {
+        let odds = |s: &Support| (s.best + FURTHER * (s.sum - s.best)).min(300.0).exp_m1();
+        let all: f64 = 1.0 + self.texts.values().map(odds).sum::<f64>();
+        let mut candidates: Vec<PlateCandidate> = self
+            .texts
+            .iter()
+            .map(|(text, s)| PlateCandidate {
+                text: text.clone(),
+                country: s.country.clone(),
+                probability: (odds(s) / all).min(MOST),
+            })
+            .collect();
+        candidates.sort_by(|a, b| b.probability.total_cmp(&a.probability).then_with(|| a.text.cmp(&b.text)));
+        candidates.truncate(5);
+        let best = candidates.first()?.clone();
+        let support = self.texts.get(&best.text)?;
+        let contradicted = self.texts.iter().any(|(text, s)| {
+            // another text that was certain, or a longer one of which this may be a part: a plate that is cut off
+            // reads like a shorter one
+            *text != best.text && (s.certain || (s.frames > 0 && text.contains(best.text.as_str())))
+        });
+        let (evidence, frame_tag) = self.evidence.as_ref()?;
+        Some(PlateResult {
+            text: best.text,
+            country: best.country,
+            probability: best.probability,
+            certain: support.certain && !contradicted && best.probability >= 0.9,
+            candidates,
+            frames_agreeing: support.frames,
+            frames: self.frames,
+            frame_tag: *frame_tag,
+            corners: evidence.corners,
+            first_ms: self.first_ms,
+            last_ms: self.last_ms,
+        })
+    }
+}
+
+/// Order of reads by how well they show the plate: certain, probable, large; text and place make it total.
+fn compare(a: &PlateRead, b: &PlateRead) -> std::cmp::Ordering {
+    let place = |r: &PlateRead| r.corners.iter().flatten().copied().collect::<Vec<f32>>();
+    a.certain
+        .cmp(&b.certain)
+        .then_with(|| a.probability.total_cmp(&b.probability))
+        .then_with(|| size(&a.corners).0.total_cmp(&size(&b.corners).0))
+        .then_with(|| b.text.cmp(&a.text))
+        .then_with(|| {
+            let pairs = place(a).into_iter().zip(place(b));
+            pairs.map(|(x, y)| x.total_cmp(&y)).find(|o| o.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
+        })
+}
+
+/// Edit distance in which look-alikes cost 0.4.
+fn text_distance(a: &str, b: &str) -> f64 {
+    let change = |x: char, y: char| match () {
+        () if x == y => 0.0,
+        () if LOOK_ALIKES.iter().any(|group| group.contains(x) && group.contains(y)) => 0.4,
+        () => 1.0,
+    };
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<f64> = (0..=b.len()).map(|i| i as f64).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut left = i as f64 + 1.0;
+        let mut next = vec![left];
+        for ((corner, above), y) in row.iter().zip(row.iter().skip(1)).zip(&b) {
+            left = (corner + change(x, *y)).min(above + 1.0).min(left + 1.0);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Detector, StageMilliseconds};
+    use proptest::prelude::*;
+
+    fn read(text: &str, probability: f64, certain: bool, x: f32) -> PlateRead {
+        PlateRead {
+            corners: [[x, 0.0], [x + 100.0, 0.0], [x + 100.0, 20.0], [x, 20.0]],
+            text: text.into(),
+            country: Some("RU".into()),
+            probability,
+            margin: 0.0,
+            certain,
+            candidates: vec![PlateCandidate { text: text.into(), country: None, probability }],
+            detector: Detector::Text,
+            milliseconds: StageMilliseconds::default(),
+        }
+    }
+
+    fn consensus() -> Consensus {
+        Consensus::new(ConsensusOptions::default())
+    }
+
+    fn after(frames: &[PlateRead]) -> PlateResult {
+        let mut c =
+            Consensus::new(ConsensusOptions { least_probability: 0.0, ..ConsensusOptions::default() });
+        for (i, r) in frames.iter().enumerate() {
+            c.add(100 * i as u64, std::slice::from_ref(r), i as u64);
+        }
+        let mut got = c.finish();
+        assert_eq!(got.len(), 1, "{got:?}");
+        got.remove(0)
+    }
+
+    #[test]
+    fn frames_of_one_vehicle_make_one_result() {
+        let mut c = consensus();
+        c.add(0, &[read("A123BC77", 0.6, false, 0.0)], 10);
+        c.add(100, &[read("A123BC77", 0.9, true, 50.0)], 11);
+        c.add(200, &[read("A128BC77", 0.5, false, 90.0)], 12);
+        assert!(c.poll(1699).is_empty());
+        assert_eq!(c.frames_in_use(), [11]);
+        let got = c.poll(1700);
+        assert_eq!(got.len(), 1);
+        assert_eq!((got[0].text.as_str(), got[0].frames_agreeing, got[0].frames), ("A123BC77", 2, 3));
+        assert_eq!((got[0].frame_tag, got[0].first_ms, got[0].last_ms), (11, 0, 200));
+        assert!(c.poll(9999).is_empty() && c.frames_in_use().is_empty());
+    }
+
+    #[test]
+    fn three_agreeing_frames_are_surer_than_one() {
+        let one = read("A123BC77", 0.8, true, 0.0);
+        let single = after(std::slice::from_ref(&one));
+        let triple = after(&[one.clone(), one.clone(), one]);
+        assert!((single.probability - 0.8).abs() < 1e-9);
+        assert!(triple.probability > 0.93, "{}", triple.probability);
+        assert!(triple.certain && !single.certain);
+    }
+
+    #[test]
+    fn a_standing_vehicle_is_reported_once() {
+        let mut c = consensus();
+        let mut results = 0;
+        for i in 0..300u64 {
+            c.add(100 * i, &[read("A123BC77", 0.9, true, 0.0)], i);
+            results += c.poll(100 * i).len();
+        }
+        assert_eq!(results, 1);
+        assert!(c.finish().is_empty());
+    }
+
+    #[test]
+    fn two_vehicles_of_a_fleet_stay_apart() {
+        let mut c = consensus();
+        c.add(0, &[read("595MLA10", 0.95, true, 0.0), read("595MOA10", 0.95, true, 400.0)], 1);
+        assert_eq!(c.finish().len(), 2);
+        // one after the other, at another place
+        c.add(5000, &[read("595MLA10", 0.95, true, 0.0)], 1);
+        c.add(6000, &[read("595MOA10", 0.95, true, 0.0)], 2);
+        assert_eq!(c.finish().len(), 2);
+    }
+
+    #[test]
+    fn contradictions_and_cut_off_plates_are_not_certain() {
+        let certain = |text| read(text, 0.97, true, 0.0);
+        let got = after(&[certain("A123BC77"), certain("A123BC78")]);
+        assert!(!got.certain, "{got:?}");
+        let cut = after(&[certain("A123BC77"), certain("A123BC77"), read("A123BC777", 0.6, false, 0.0)]);
+        assert!(!cut.certain, "{cut:?}");
+    }
+
+    #[test]
+    fn badges_are_dropped_and_never_certain() {
+        let mut c = consensus();
+        c.add(0, &[read("LX570", 0.2, false, 0.0)], 1);
+        assert!(c.finish().is_empty());
+        for i in 0..20 {
+            c.add(i * 100, &[read("LX570", 0.6, false, 0.0)], 1);
+        }
+        assert!(c.finish().iter().all(|r| !r.certain));
+    }
+
+    #[test]
+    fn distance_knows_look_alikes() {
+        assert_eq!(text_distance("A123BC77", "A123BC77"), 0.0);
+        assert!((text_distance("AO1", "A01") - 0.4).abs() < 1e-9);
+        assert_eq!(text_distance("", "ABC"), 3.0);
+        assert_eq!(text_distance("A123BC77", "A123BC777"), 1.0);
+    }
+
+    fn any_read() -> impl Strategy<Value = PlateRead> {
+        ("[AB01]{0,9}", 0.0f64..=1.0, any::<bool>(), -100.0f32..500.0)
+            .prop_map(|(t, p, c, x)| read(&t, p, c, x))
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_probabilities_are_probabilities(
+            frames in proptest::collection::vec((0u64..3000, proptest::collection::vec(any_read(), 0..5)), 0..40),
+        ) {
+            let mut c = consensus();
+            let mut now = 0u64;
+            let mut all = Vec::new();
+            for (i, (step, reads)) in frames.iter().enumerate() {
+                now += step;
+                c.add(now, reads, i as u64);
+                all.extend(c.poll(now));
+                prop_assert!(c.tracks.len() <= 16);
+            }
+            c.add(0, &[read("A1", 0.9, true, 0.0)], 0); // a clock that runs backwards is no reason to fail
+            all.extend(c.finish());
+            for r in all {
+                prop_assert!((0.0..=MOST).contains(&r.probability));
+                prop_assert!(r.frames_agreeing <= r.frames);
+                prop_assert_eq!(&r.candidates[0].text, &r.text);
+                prop_assert!(r.candidates.iter().map(|c| c.probability).sum::<f64>() <= 1.0 + 1e-9);
+            }
+        }
+
+        #[test]
+        fn order_within_a_frame_does_not_matter(
+            frames in proptest::collection::vec(proptest::collection::vec(any_read(), 0..6), 1..8),
+            turn in 0usize..6,
+        ) {
+            let (mut a, mut b) = (consensus(), consensus());
+            for (i, reads) in frames.iter().enumerate() {
+                let mut other = reads.clone();
+                other.reverse();
+                let middle = turn.min(other.len());
+                other.rotate_left(middle);
+                a.add(100 * i as u64, reads, i as u64);
+                b.add(100 * i as u64, &other, i as u64);
+            }
+            prop_assert_eq!(a.finish(), b.finish());
+        }
+
+        #[test]
+        fn agreeing_frames_never_lower_the_probability(
+            p in 0.4f64..0.99, rest in proptest::collection::vec(0.0f64..1.0, 0..4), n in 1usize..20,
+        ) {
+            let mut one = read("A123BC77", p, true, 0.0);
+            let sum: f64 = rest.iter().sum::<f64>().max(1.0);
+            for (i, r) in rest.iter().enumerate() {
+                let probability = ((1.0 - p) * r / sum).min(p);
+                one.candidates.push(PlateCandidate { text: format!("A123BC7{i}"), country: None, probability });
+            }
+            let few = after(&vec![one.clone(); n]);
+            let more = after(&vec![one; n + 1]);
+            prop_assert!(more.probability >= few.probability - 1e-12, "{} {}", few.probability, more.probability);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The plate formats of the countries, from the table `formats.toml`.
+
+use super::grammar::{SignSet, sign_set};
+use super::lattice::class_of;
+use crate::ModelError;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// One shape, with all the formats that have it.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Which signs can stand at each position.
+    pub positions: Vec<SignSet>,
+    /// Country and handicap (nats, 0 or more) of each format with this shape.
+    pub formats: Vec<(String, f32)>,
+}
+
+impl Shape {
+    /// Whether the text has this shape.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        let mut classes = text.chars().map(class_of);
+        self.positions.iter().all(|set| matches!(classes.next(), Some(Some(class)) if set >> class & 1 == 1))
+            && classes.next().is_none()
+    }
+}
+
+/// The table of all formats.
+#[derive(Clone, Debug)]
+pub struct Formats {
+    shapes: Vec<Shape>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    sets: BTreeMap<char, String>,
+    format: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    country: String,
+    /// For people and for the test against the vectors.
+    #[allow(dead_code, reason = "read by people")]
+    kind: String,
+    patterns: Vec<String>,
+    #[serde(default)]
+    handicap: f32,
+}
+
+impl Formats {
+    /// The table this version was built with.
+    ///
+    /// # Errors
+    /// Never for the checked-in table (a test reads it).
+    pub fn builtin() -> Result<Self, ModelError> {
+        let fault = |reason: String| ModelError::Manifest(format!("formats.toml: {reason}"));
+        let table: Table = toml::from_str(include_str!("formats.toml")).map_err(|e| fault(e.to_string()))?;
+        let mut shapes: Vec<Shape> = Vec::new();
+        for row in table.format {
+            for pattern in &row.patterns {
+                let position = |c: char| match table.sets.get(&c) {
+                    Some(signs) => Ok(sign_set(signs)),
+                    None if c.is_ascii_lowercase() || c.is_ascii_digit() => Ok(sign_set(&c.to_string())),
+                    None => Err(fault(format!("pattern {pattern} of {}: no set `{c}`", row.country))),
+                };
+                let positions = pattern.chars().map(position).collect::<Result<Vec<_>, _>>()?;
+                let format = (row.country.clone(), row.handicap);
+                match shapes.iter_mut().find(|shape| shape.positions == positions) {
+                    Some(shape) => shape.formats.push(format),
+                    None => shapes.push(Shape { positions, formats: vec![format] }),
+                }
+            }
+        }
+        Ok(Self { shapes })
+    }
+
+    /// All shapes, each once.
+    #[must_use]
+    pub fn shapes(&self) -> &[Shape] {
+        &self.shapes
+    }
+
+    /// The countries in the table, sorted.
+    #[must_use]
+    pub fn countries(&self) -> Vec<&str> {
+        let mut all: Vec<&str> =
+            self.shapes.iter().flat_map(|s| &s.formats).map(|(c, _)| c.as_str()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+/// What is expected at a place: how much less likely each format is there.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    countries: Vec<String>,
+}
+
+/// Handicap of a country that is not expected, in nats.
+const FOREIGN: f32 = 4.0;
+/// Formats whose handicap is within this of the best one count as equally likely when the country is named.
+const AMBIGUOUS: f32 = 3.0;
+
+impl Expectation {
+    /// Expects the plates of `countries`; of all countries alike when it is empty.
+    ///
+    /// # Errors
+    /// A country is not in the table.
+    pub fn new(countries: &[String], formats: &Formats) -> Result<Self, ModelError> {
+        let known = formats.countries();
+        for country in countries {
+            if !known.contains(&country.as_str()) {
+                let reason = format!("no plate formats for `{country}`, there are: {}", known.join(", "));
+                return Err(ModelError::Option { option: "countries", reason });
+            }
+        }
+        Ok(Self { countries: countries.to_vec() })
+    }
+
+    /// Whether nothing is known about the place.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.countries.is_empty()
+    }
+
+    fn handicap(&self, (country, handicap): &(String, f32)) -> f32 {
+        let foreign = !self.is_open() && !self.countries.contains(country);
+        handicap + if foreign { FOREIGN } else { 0.0 }
+    }
+
+    /// The least handicap of the formats of a shape.
+    #[must_use]
+    pub fn prior(&self, shape: &Shape) -> f32 {
+        -shape.formats.iter().map(|f| self.handicap(f)).fold(f32::MAX, f32::min)
+    }
+
+    /// The country of a text, when all the likely formats that fit it are of one country.
+    #[must_use]
+    pub fn country(&self, text: &str, formats: &Formats) -> Option<String> {
+        let fitting: Vec<(&str, f32)> = formats
+            .shapes
+            .iter()
+            .filter(|shape| shape.matches(text))
+            .flat_map(|shape| &shape.formats)
+            .map(|f| (f.0.as_str(), self.handicap(f)))
+            .collect();
+        let least = fitting.iter().map(|f| f.1).fold(f32::MAX, f32::min);
+        let mut likely = fitting.iter().filter(|f| f.1 < least + AMBIGUOUS).map(|f| f.0);
+        let first = likely.next()?;
+        likely.all(|c| c == first).then(|| first.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_holds_every_example_of_the_vectors() {
+        let formats = Formats::builtin().unwrap();
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/vectors/plate_formats.json")).unwrap();
+        let mut checked = 0;
+        for pattern in vectors["patterns"].as_array().unwrap() {
+            let country = pattern["country"].as_str().unwrap();
+            for example in pattern["examples"].as_array().unwrap() {
+                let text = example.as_str().unwrap();
+                if !text.chars().all(|c| class_of(c).is_some()) {
+                    continue; // Han, Persian and Mongolian letters are beyond the reader's 36 signs
+                }
+                let fits = formats
+                    .shapes()
+                    .iter()
+                    .any(|shape| shape.matches(text) && shape.formats.iter().any(|(c, _)| c == country));
+                assert!(fits, "{country} {text}");
+                checked += 1;
+            }
+        }
+        assert!(checked > 45, "{checked}");
+    }
+
+    #[test]
+    fn ambiguous_texts_have_no_country_unless_the_place_decides() {
+        let formats = Formats::builtin().unwrap();
+        let open = Expectation::new(&[], &formats).unwrap();
+        let vectors: BTreeMap<String, Vec<String>> =
+            serde_json::from_str(include_str!("../../tests/vectors/ambiguous_examples.json")).unwrap();
+        let mut open_count = 0;
+        for (text, owners) in &vectors {
+            // The table knows more than the shapes of the vectors (regions, how common a format is), so a few are
+            // decided; none is given to a country that does not have it.
+            match open.country(text, &formats) {
+                None => open_count += 1,
+                Some(country) => assert!(owners.iter().any(|o| o.starts_with(&country)), "{text} {country}"),
+            }
+        }
+        assert!(open_count >= vectors.len() / 2, "{open_count} of {}", vectors.len());
+        let site = |list: &[&str]| {
+            Expectation::new(&list.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>(), &formats).unwrap()
+        };
+        assert_eq!(site(&["KZ"]).country("123AB02", &formats).as_deref(), Some("KZ"));
+        assert_eq!(site(&["AM"]).country("123AB02", &formats).as_deref(), Some("AM"));
+        assert_eq!(site(&["KZ", "AM"]).country("123AB02", &formats), None);
+        assert_eq!(site(&["RU", "KZ"]).country("A123BC77", &formats).as_deref(), Some("RU"));
+        assert_eq!(site(&["RU"]).country("", &formats), None);
+    }
+
+    #[test]
+    fn an_unknown_country_is_refused_with_the_list() {
+        let formats = Formats::builtin().unwrap();
+        let error = Expectation::new(&["XX".into()], &formats).unwrap_err().to_string();
+        assert!(error.contains("`XX`") && error.contains("KZ"), "{error}");
+    }
+}
