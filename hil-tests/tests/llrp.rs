@@ -323,3 +323,17 @@ async fn the_llrpkit_emulator_is_read() {
     };
     assert!(fault.contains("the connection"), "{fault}");
 }
+
+#[tokio::test]
+async fn the_simulated_reader_is_read_by_llrpkit() {
+    let (reader, address) = LlrpReader::start().await.unwrap();
+    reader.show_tag(SGTIN, 2, -51).await.unwrap();
+    let mut command = tokio::process::Command::new(python_program("llrpkit").unwrap());
+    let port = address.port().to_string();
+    command.args(["inventory", "127.0.0.1", "--port", &port, "--count", "2", "--duration", "15"]);
+    command.kill_on_drop(true);
+    let output = timeout(Duration::from_secs(60), command.output()).await.unwrap().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.to_uppercase().contains(SGTIN), "{text} {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(reader.seen().goodbyes, 1, "{:?}", reader.seen());
+}

@@ -413,6 +413,10 @@ impl Client {
                 let parameters = self.with_rospec(*ro_spec, |rospec| rospec.active = rospec.enabled);
                 Message::StartRoSpecResponse { parameters }
             }
+            Message::StopRoSpec { ro_spec, .. } => {
+                let parameters = self.with_rospec(*ro_spec, |rospec| rospec.active = false);
+                Message::StopRoSpecResponse { parameters }
+            }
             Message::DeleteRoSpec { ro_spec, .. } => {
                 self.rospec.take_if(|rospec| *ro_spec == 0 || rospec.id == *ro_spec);
                 Message::DeleteRoSpecResponse { parameters: done() }
@@ -452,21 +456,56 @@ impl Client {
     }
 }
 
+/// Everything that the standard demands of a reader's capabilities.
 fn capabilities(has_clock: bool) -> Vec<Parameter> {
-    let mut parameters = status(0, "");
-    parameters.push(Parameter::GeneralDeviceCapabilities {
-        max_antennas: ANTENNAS,
-        flags: if has_clock { 0x4000 } else { 0 },
-        // No manufacturer has this number.
-        manufacturer: 0,
-        model: 1,
-        firmware: Text::from("simulator"),
-        parameters: Vec::new(),
-    });
+    let none = Vec::new;
+    let mut general = vec![
+        Parameter::ReceiveSensitivityTableEntry { index: 1, value: 0, parameters: none() },
+        Parameter::GpioCapabilities { inputs: 0, outputs: 0, parameters: none() },
+    ];
+    // PerAntennaAirProtocol: antenna, number of protocols, 1 for class 1 generation 2.
+    general.extend((1..=ANTENNAS).map(|antenna| Parameter::Unknown {
+        kind: 140,
+        body: [&antenna.to_be_bytes()[..], &[0, 1, 1]].concat(),
+    }));
     let power =
         |index, value| Parameter::TransmitPowerLevelTableEntry { index, value, parameters: Vec::new() };
-    let band = Parameter::UhfBandCapabilities { parameters: vec![power(1, 1000), power(2, 3000)] };
-    // 643 is the Russian Federation, 2 is ETSI EN 302 208.
-    parameters.push(Parameter::RegulatoryCapabilities { country: 643, standard: 2, parameters: vec![band] });
+    let band = vec![
+        power(1, 1000),
+        power(2, 3000),
+        // FrequencyInformation: no hopping, FixedFrequencyTable (type 148) of one frequency, 866,300 kHz.
+        Parameter::Unknown { kind: 146, body: vec![0, 0, 148, 0, 10, 0, 1, 0, 0x0d, 0x37, 0xfc] },
+        // C1G2UHFRFModeTable: one mode (type 329) with id 1, everything else 0.
+        Parameter::Unknown { kind: 328, body: [&[1, 73, 0, 32, 0, 0, 0, 1][..], &[0; 24]].concat() },
+    ];
+    let mut parameters = status(0, "");
+    parameters.extend([
+        Parameter::GeneralDeviceCapabilities {
+            max_antennas: ANTENNAS,
+            flags: if has_clock { 0x4000 } else { 0 },
+            // No manufacturer has this number.
+            manufacturer: 0,
+            model: 1,
+            firmware: Text::from("simulator"),
+            parameters: general,
+        },
+        Parameter::LlrpCapabilities {
+            flags: 0,
+            priority_levels: 1,
+            client_request_timeout: 0,
+            max_ro_specs: 1,
+            max_specs_per_ro_spec: 1,
+            max_inventory_specs_per_ai_spec: 1,
+            max_access_specs: 0,
+            max_op_specs_per_access_spec: 0,
+            parameters: none(),
+        },
+        // 643 is the Russian Federation, 2 is ETSI EN 302 208.
+        Parameter::RegulatoryCapabilities {
+            country: 643,
+            standard: 2,
+            parameters: vec![Parameter::UhfBandCapabilities { parameters: band }],
+        },
+    ]);
     parameters
 }
