@@ -33,6 +33,7 @@ pub struct Folder;
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
     /// The directory.
+    #[schemars(extend("format" = "path"))]
     path: PathBuf,
     /// Which end of the vehicle the pictures show.
     view: View,

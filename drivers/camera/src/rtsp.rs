@@ -32,6 +32,7 @@ pub struct Parameters {
     url: String,
     /// File with one line `user:password`, or `credential:NAME` for a systemd credential.
     #[serde(default)]
+    #[schemars(extend("format" = "path"))]
     login: Option<String>,
     /// Which end of the vehicle the camera sees.
     view: View,
