@@ -50,6 +50,10 @@ fn look(key: &str, node: &Node<'_>, path: String, found: &mut Vec<Inline>) {
              the password as a file or as a systemd credential"
         ),
         DeValue::String(text) if text.starts_with("credential:") => return,
+        DeValue::String(text) if is_login(key, text) => format!(
+            "`{key}`: a password must not stand in the site file; give the path of a file that holds `user:password`, or \
+             `credential:NAME` for a systemd credential"
+        ),
         _ if names_a_secret(key) => format!(
             "`{key}`: a secret must not stand in the site file; use `{key}_file` with the path of a file that holds it, or \
              with `credential:NAME` for a systemd credential"
@@ -79,6 +83,11 @@ fn names_a_secret(key: &str) -> bool {
     SECRET_WORDS.contains(&last)
 }
 
+/// Whether a key for a log-in holds `user:password` itself and no path.
+fn is_login(key: &str, text: &str) -> bool {
+    key.to_lowercase().ends_with("login") && text.contains(':') && !text.contains('/')
+}
+
 /// Whether `text` is a URL with `user:password@` (RFC 3986 section 3.2.1).
 fn has_password(text: &str) -> bool {
     let Some((_, rest)) = text.split_once("://") else { return false };
@@ -104,8 +113,9 @@ mod tests {
             url = "rtsp://u:p@10.0.0.1/1"
             pem = "-----BEGIN PRIVATE KEY-----"
             list = [{ secret = "x" }]
+            login = "admin:x"
         "#;
-        assert_eq!(paths(text), ["api_token", "list[0].secret", "password", "pem", "url"]);
+        assert_eq!(paths(text), ["api_token", "list[0].secret", "login", "password", "pem", "url"]);
     }
 
     #[test]
@@ -116,6 +126,7 @@ mod tests {
             password = "credential:camera"
             keep_alive_s = 30
             token_ring = "x"
+            login = "camera-1.login"
             url = "rtsp://u@10.0.0.1/1"
             other = "rtsp://[::1]:554/a@b:c"
         "#;

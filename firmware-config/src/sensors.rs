@@ -148,14 +148,17 @@ fn parameters(
     }
 }
 
-/// Makes relative paths relative to the site file's folder: string parameters whose schema says `"format": "path"`.
+/// Makes relative paths relative to the site file's folder: string parameters whose schema says `"format": "path"`. The
+/// name of a systemd credential stays as it is.
 fn resolve_paths(parameters: &mut toml::Table, schema: &Value, folder: &Path) {
     let properties = schema.get("properties").and_then(Value::as_object);
     for (key, property) in properties.into_iter().flatten() {
         if property.get("format").and_then(Value::as_str) != Some("path") {
             continue;
         }
-        if let Some(toml::Value::String(path)) = parameters.get_mut(key) {
+        if let Some(toml::Value::String(path)) = parameters.get_mut(key)
+            && !path.starts_with("credential:")
+        {
             *path = folder.join(&*path).to_string_lossy().into_owned();
         }
     }

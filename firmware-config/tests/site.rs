@@ -269,6 +269,9 @@ fn relative_paths_are_relative_to_the_site_file() {
     assert_eq!(tls.key_file, FileReference::Path(folder.path().join("box.key")));
     let mask = folder.path().join("masks/front.png");
     assert!(site.sensors[0].plan.explain().contains(mask.to_str().unwrap()));
+    let credential = changed(&[("masks/front.png", "credential:mask")]);
+    let site = load(&credential, &folder.path().join("site.toml"), CATALOGUE).unwrap();
+    assert!(site.sensors[0].plan.explain().ends_with("masked by credential:mask"));
 }
 
 #[test]
