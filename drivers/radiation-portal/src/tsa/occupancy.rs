@@ -342,10 +342,13 @@ impl Portal {
     }
 
     fn lose(&mut self, first: u32, last: u32, events: &mut Vec<Event>) {
-        let which = if first == last { format!("{first}") } else { format!("{first} to {last}") };
-        self.lost = Some(format!(
-            "lost radiation occupancy {which}: check the connection to the portal's serial server"
-        ));
+        let which = if first == last {
+            format!("occupancy {first}")
+        } else {
+            format!("occupancies {first} to {last}")
+        };
+        self.lost =
+            Some(format!("lost radiation {which}: check the connection to the portal's serial server"));
         events.push(Event::Lost { first, last });
     }
 
