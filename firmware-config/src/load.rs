@@ -261,21 +261,29 @@ impl<'a> Report<'a> {
             let items = table.map(|table| tables(table, key)).unwrap_or_default();
             items.into_iter().find(|(index, ..)| *index == at).map(|(_, table, _)| table)
         };
-        let name = |table: Option<&'a DeTable<'a>>, at: usize| {
-            let id = table.and_then(|table| text(table, "id")).map(|(id, _)| id.escape_debug().to_string());
-            id.unwrap_or_else(|| format!("number {}", at + 1))
+        let id = |table: Option<&'a DeTable<'a>>| {
+            Some(text(table?, "id")?.0.escape_debug().to_string()).filter(|id| !id.is_empty())
+        };
+        let name = |noun: &str, id: Option<String>, at: usize| match id {
+            Some(id) => format!("{noun} \"{id}\""),
+            None => format!("{noun} number {}", at + 1),
         };
         if let Some(at) = index(head, "sensor") {
-            return (format!("sensor \"{}\"", name(entry(table, "sensor", at), at)), rest.to_owned());
+            return (name("sensor", id(entry(table, "sensor", at)), at), rest.to_owned());
         }
         if let Some(at) = index(head, "lane") {
             let lane = entry(table, "lane", at);
             let (step, below) = rest.split_once('.').unwrap_or((rest, ""));
-            if let Some(station_at) = index(step, "station") {
-                let station = name(entry(lane, "station", station_at), station_at);
-                return (format!("station \"{}/{station}\"", name(lane, at)), below.to_owned());
-            }
-            return (format!("lane \"{}\"", name(lane, at)), rest.to_owned());
+            let Some(station_at) = index(step, "station") else {
+                return (name("lane", id(lane), at), rest.to_owned());
+            };
+            let station = match (id(lane), id(entry(lane, "station", station_at))) {
+                (Some(lane), Some(station)) => format!("station \"{lane}/{station}\""),
+                (lane, station) => {
+                    format!("{} of {}", name("station", station, station_at), name("lane", lane, at))
+                }
+            };
+            return (station, below.to_owned());
         }
         let is_table = matches!(head, "site" | "iispp" | "storage" | "recognition" | "status" | "timing");
         if is_table && !rest.is_empty() {

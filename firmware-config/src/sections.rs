@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use crate::file::{FileReference, Recognition, Storage};
+use crate::file::{FileReference, Recognition, Storage, is_name};
 use crate::load::Report;
 use crate::shape::got;
 use crate::tree::text;
@@ -81,7 +81,18 @@ pub(crate) fn check_iispp(
         if report.has_reported(&path) {
             continue;
         }
-        match FileReference::from(reference.to_owned()).below(folder).path_in(credentials) {
+        let reference = FileReference::from(reference.to_owned()).below(folder);
+        if let FileReference::Credential(name) = &reference
+            && !is_name(name)
+        {
+            let name = name.escape_debug();
+            let message = format!(
+                "`tls.{key}`: \"{name}\" is not the name of a credential, allowed: A-Z a-z 0-9 _ . -"
+            );
+            report.error(&path, span, message);
+            continue;
+        }
+        match reference.path_in(credentials) {
             Ok(file) => {
                 if let Err(reason) = readable(&file) {
                     let message = format!("`tls.{key}`: cannot read {}: {reason}", file.display());

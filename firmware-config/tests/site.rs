@@ -182,6 +182,15 @@ const CASES: &[Case] = &[
             "28:37: error: sensor \"lpr-in-1-front\": `url`: an address with a password in it must not stand in the site file; leave `:password` out and give the password as a file or as a systemd credential",
         ],
     ),
+    // What has no name is counted.
+    (
+        &[("id = \"seals\"\n", ""), ("id = \"exit\"", "id = 3")],
+        &[
+            "19:6: error: station number 3 of lane \"in-1\": `id`: expected a string, got 3",
+            "46:1: error: sensor number 4: missing key `id`",
+            "47:11: error: sensor number 4: unknown station \"in-1/exit\"; known: in-1/entry, in-1/scale",
+        ],
+    ),
     // The IISPP.
     (
         &[("insecure_plaintext = true\n", "")],
@@ -205,6 +214,17 @@ const CASES: &[Case] = &[
             "55:19: error: [iispp]: `tls.ca_file`: cannot read none.pem: No such file or directory (os error 2)",
             "55:50: error: [iispp]: `tls.certificate_file`: cannot read /: it is not a file",
             "55:55: error: [iispp]: unknown key `tls.key_fil`, did you mean `key_file`? allowed: ca_file, certificate_file, key_file",
+        ],
+    ),
+    (
+        &[(
+            "insecure_plaintext = true",
+            "tls = { ca_file = \"/dev/null/x\", certificate_file = \"credential:../k\", key_file = \"\" }",
+        )],
+        &[
+            "55:19: error: [iispp]: `tls.ca_file`: cannot read /dev/null/x: Not a directory (os error 20)",
+            "55:53: error: [iispp]: `tls.certificate_file`: \"../k\" is not the name of a credential, allowed: A-Z a-z 0-9 _ . -",
+            "55:83: error: [iispp]: `tls.key_file`: must not be empty",
         ],
     ),
     // The rest.
