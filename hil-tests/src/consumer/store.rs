@@ -1,0 +1,351 @@
+//! What the consumer keeps, in SQLite.
+//!
+//! A batch of deliveries is one transaction, and nothing is confirmed to a box before it is committed
+//! (`journal_mode=WAL`, `synchronous=FULL`). `events` holds every event once, by (source, id); `passages` the newest
+//! revision of each passage; `numbers` every (seq, id) pair that ever came, by which loss and repeats are seen.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use interface::{ObservationId, UtcMs};
+use packet::{Class, CommandResult, CommandState, DecisionCommand, Packet, Status, Topics};
+use passage::{PassageState, Verdict};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
+
+use super::check::{Checked, CheckedEvent};
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS boxes (
+        source TEXT PRIMARY KEY, state TEXT NOT NULL, next_seq INTEGER);
+    CREATE TABLE IF NOT EXISTS events (
+        source TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER NOT NULL, class TEXT NOT NULL,
+        received_at TEXT NOT NULL, deliveries INTEGER NOT NULL, altered INTEGER NOT NULL DEFAULT 0,
+        event TEXT NOT NULL, PRIMARY KEY (source, id));
+    CREATE TABLE IF NOT EXISTS numbers (
+        source TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, PRIMARY KEY (source, seq, id));
+    CREATE TABLE IF NOT EXISTS passages (
+        source TEXT NOT NULL, passage_id TEXT NOT NULL, revision INTEGER NOT NULL, lane TEXT NOT NULL,
+        complete INTEGER NOT NULL, awaits_decision INTEGER NOT NULL, packet TEXT NOT NULL,
+        PRIMARY KEY (source, passage_id));
+    CREATE TABLE IF NOT EXISTS observations (
+        source TEXT NOT NULL, sensor TEXT NOT NULL, seq TEXT NOT NULL, place TEXT NOT NULL,
+        PRIMARY KEY (source, sensor, seq, place));
+    CREATE INDEX IF NOT EXISTS observations_by_place ON observations (source, place);
+    CREATE TABLE IF NOT EXISTS refused (
+        source TEXT NOT NULL, id TEXT NOT NULL, seq INTEGER, reason TEXT NOT NULL, received_at TEXT NOT NULL,
+        event TEXT NOT NULL, PRIMARY KEY (source, id));
+    CREATE TABLE IF NOT EXISTS nameless (source TEXT NOT NULL, reason TEXT NOT NULL, received_at TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS decisions (
+        source TEXT NOT NULL, passage_id TEXT NOT NULL, attempt INTEGER NOT NULL, command_id TEXT NOT NULL,
+        decision TEXT NOT NULL, issued_ms INTEGER NOT NULL, state TEXT, detail TEXT,
+        PRIMARY KEY (source, passage_id));
+";
+
+/// How long a decision may be carried out, milliseconds: the longest that a box accepts.
+const DECISION_VALID_MS: i64 = 10_000;
+
+/// How long a writer waits for another one, such as a backup. Readers never wait in WAL mode.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Something to be kept.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// What came on an event's topic.
+    Event(Topics, Checked),
+    /// A box said how it is.
+    Status(Topics, Status),
+    /// A box said how far a command has come.
+    Result(Topics, CommandResult),
+}
+
+/// What became of an [`Input`], once it is on disk.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// An event is stored: confirm it.
+    Stored {
+        /// The event.
+        event: Box<CheckedEvent>,
+        /// How often it has come, this time included.
+        deliveries: i64,
+    },
+    /// An event is refused: tell the box.
+    Refused {
+        /// The box.
+        topics: Topics,
+        /// The event's `id`.
+        id: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing to say to the box.
+    Kept,
+}
+
+/// A decision to be sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    /// To which box.
+    pub topics: Topics,
+    /// Name of the command.
+    pub command_id: String,
+    /// The command.
+    pub command: DecisionCommand,
+}
+
+/// The consumer's database.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) connection: Connection,
+}
+
+impl Store {
+    /// Opens the database, or makes it.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let connection = Connection::open(path)
+            .with_context(|| format!("failed to open the database {}", path.display()))?;
+        connection.busy_timeout(BUSY)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.execute_batch(SCHEMA).context("failed to make the tables")?;
+        Ok(Self { connection })
+    }
+
+    /// Opens an existing database to look into it, beside a consumer that runs.
+    pub fn open_read_only(path: &Path) -> anyhow::Result<Self> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            .with_context(|| format!("failed to open the database {}", path.display()))?;
+        connection.busy_timeout(BUSY)?;
+        Ok(Self { connection })
+    }
+
+    /// Keeps a batch in one transaction; decides about passages that wait for it. When this returns, all of it is on
+    /// disk.
+    pub fn keep(
+        &mut self,
+        batch: Vec<Input>,
+        decide: Option<Verdict>,
+        now: UtcMs,
+    ) -> anyhow::Result<(Vec<Outcome>, Vec<Decided>)> {
+        let transaction = self.connection.transaction()?;
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for input in batch {
+            outcomes.push(keep_one(&transaction, input, now)?);
+        }
+        let decided = match decide {
+            Some(verdict) => make_decisions(&transaction, verdict, now)?,
+            None => Vec::new(),
+        };
+        transaction.commit().context("failed to commit what came")?;
+        Ok((outcomes, decided))
+    }
+
+    /// For every known box: the number up to which nothing is missing.
+    pub fn stored_up_to(&self) -> anyhow::Result<Vec<(Topics, u64)>> {
+        let mut query = self.connection.prepare(
+            "SELECT source, seq FROM events ORDER BY source, seq", // by number, alarms may have come early
+        )?;
+        let mut rows = query.query([])?;
+        let mut found: Vec<(String, i64)> = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (source, seq): (String, i64) = (row.get(0)?, row.get(1)?);
+            match found.last_mut() {
+                Some((known, upto)) if *known == source => {
+                    if seq == *upto + 1 {
+                        *upto = seq;
+                    }
+                }
+                _ => found.push((source, if seq == 1 { 1 } else { 0 })),
+            }
+        }
+        let known = |(source, upto): (String, i64)| {
+            let upto = u64::try_from(upto).ok().filter(|upto| *upto > 0)?;
+            Some((Topics::of_source(&source)?, upto))
+        };
+        Ok(found.into_iter().filter_map(known).collect())
+    }
+}
+
+fn keep_one(transaction: &Transaction<'_>, input: Input, now: UtcMs) -> anyhow::Result<Outcome> {
+    match input {
+        Input::Event(_, Checked::Event(event)) => {
+            let deliveries = keep_event(transaction, &event, now)?;
+            Ok(Outcome::Stored { event, deliveries })
+        }
+        Input::Event(topics, Checked::Refused { id, seq, reason, text }) => {
+            let source = topics.source();
+            transaction.execute(
+                "INSERT INTO refused VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT DO UPDATE SET reason = excluded.reason",
+                params![source, id, seq, reason, now.to_string(), text],
+            )?;
+            if let Some(seq) = seq {
+                keep_number(transaction, &source, seq, &id)?;
+            }
+            Ok(Outcome::Refused { topics, id, reason })
+        }
+        Input::Event(topics, Checked::Nameless { reason }) => {
+            let row = params![topics.source(), reason, now.to_string()];
+            transaction.execute("INSERT INTO nameless VALUES (?1, ?2, ?3)", row)?;
+            Ok(Outcome::Kept)
+        }
+        Input::Status(topics, status) => {
+            let next_seq = status.next_seq.and_then(|seq| i64::try_from(seq).ok());
+            transaction.execute(
+                "INSERT INTO boxes VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE
+                 SET state = excluded.state, next_seq = coalesce(excluded.next_seq, next_seq)",
+                params![topics.source(), word(&status.state)?, next_seq],
+            )?;
+            Ok(Outcome::Kept)
+        }
+        Input::Result(topics, result) => {
+            keep_result(transaction, &topics, &result)?;
+            Ok(Outcome::Kept)
+        }
+    }
+}
+
+/// Stores an event once by (source, id), and answers how often it has come.
+fn keep_event(transaction: &Transaction<'_>, event: &CheckedEvent, now: UtcMs) -> anyhow::Result<i64> {
+    let source = event.topics.source();
+    keep_number(transaction, &source, event.seq, &event.id)?;
+    let deliveries = transaction.query_row(
+        "INSERT INTO events (source, id, seq, class, received_at, deliveries, event)
+         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)
+         ON CONFLICT DO UPDATE SET deliveries = deliveries + 1,
+             altered = altered OR event <> excluded.event
+         RETURNING deliveries",
+        params![source, event.id, event.seq, word(&event.class)?, now.to_string(), event.text],
+        |row| row.get(0),
+    )?;
+    match (&event.packet, event.class) {
+        (Some(packet), _) => keep_packet(transaction, &source, packet, &event.observations)?,
+        (None, Class::Orphan) => {
+            keep_observations(transaction, &source, &event.id, &event.observations)?;
+        }
+        (None, _) => {}
+    }
+    Ok(deliveries)
+}
+
+fn keep_number(transaction: &Transaction<'_>, source: &str, seq: i64, id: &str) -> anyhow::Result<()> {
+    transaction.execute("INSERT OR IGNORE INTO numbers VALUES (?1, ?2, ?3)", params![source, seq, id])?;
+    Ok(())
+}
+
+/// Makes this the passage's state if it is newer than what is there.
+fn keep_packet(
+    transaction: &Transaction<'_>,
+    source: &str,
+    packet: &Packet,
+    observations: &[ObservationId],
+) -> anyhow::Result<()> {
+    let newer = transaction.execute(
+        "INSERT INTO passages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT DO UPDATE SET revision = excluded.revision, lane = excluded.lane,
+             complete = excluded.complete, awaits_decision = excluded.awaits_decision, packet = excluded.packet
+         WHERE excluded.revision > revision",
+        params![
+            source,
+            packet.passage_id,
+            packet.revision,
+            packet.lane,
+            packet.complete,
+            awaits_decision(packet),
+            serde_json::to_string(packet)?
+        ],
+    )?;
+    if newer > 0 {
+        let place = params![source, packet.passage_id];
+        transaction.execute("DELETE FROM observations WHERE source = ?1 AND place = ?2", place)?;
+        keep_observations(transaction, source, &packet.passage_id, observations)?;
+    }
+    Ok(())
+}
+
+fn keep_observations(
+    transaction: &Transaction<'_>,
+    source: &str,
+    place: &str,
+    observations: &[ObservationId],
+) -> anyhow::Result<()> {
+    let mut insert = transaction.prepare("INSERT OR IGNORE INTO observations VALUES (?1, ?2, ?3, ?4)")?;
+    for observation in observations {
+        // As text: an observation's number may be larger than SQLite's integers.
+        insert.execute(params![source, observation.sensor.0, observation.seq.to_string(), place])?;
+    }
+    Ok(())
+}
+
+fn awaits_decision(packet: &Packet) -> bool {
+    use PassageState::{AwaitingDecision, Referred, Sealed};
+    packet.decision.is_none() && matches!(packet.state, Sealed | AwaitingDecision | Referred)
+}
+
+/// Decisions to send now: about passages that wait for a first one, the same command again where the box has not
+/// answered while it was valid (it carries out a command once, by its name), and a new command where the box answered
+/// that the last one expired before it was begun.
+fn make_decisions(
+    transaction: &Transaction<'_>,
+    verdict: Verdict,
+    now: UtcMs,
+) -> anyhow::Result<Vec<Decided>> {
+    let mut waiting = transaction.prepare(
+        "SELECT source, passage_id, coalesce(attempt, 0), state FROM passages LEFT JOIN decisions
+         USING (source, passage_id)
+         WHERE awaits_decision AND (command_id IS NULL
+             OR (issued_ms <= ?1 AND (state IS NULL OR state = 'expired')))
+         ORDER BY source, passage_id",
+    )?;
+    let rows = waiting.query_map([now.0.saturating_sub(DECISION_VALID_MS)], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+    })?;
+    let rows: Vec<(String, String, i64, Option<String>)> = rows.collect::<Result<_, _>>()?;
+    let mut decided = Vec::new();
+    for (source, passage_id, attempt, state) in rows {
+        let Some(topics) = Topics::of_source(&source) else { continue };
+        let attempt = if attempt == 0 || state.is_some() { attempt + 1 } else { attempt };
+        let command_id = format!("decision-{passage_id}-{attempt}");
+        transaction.execute(
+            "INSERT INTO decisions VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL, NULL) ON CONFLICT DO UPDATE SET
+             attempt = excluded.attempt, command_id = excluded.command_id, issued_ms = excluded.issued_ms,
+             state = NULL, detail = NULL",
+            params![source, passage_id, attempt, command_id, word(&verdict)?, now.0],
+        )?;
+        let command = DecisionCommand {
+            passage_id,
+            decision: verdict,
+            issued_at: now,
+            valid_ms: DECISION_VALID_MS.unsigned_abs(),
+        };
+        decided.push(Decided { topics, command_id, command });
+    }
+    Ok(decided)
+}
+
+/// Keeps how far a decision has come. What is final stays.
+fn keep_result(transaction: &Transaction<'_>, topics: &Topics, result: &CommandResult) -> anyhow::Result<()> {
+    let known: Option<Option<String>> = transaction
+        .query_row(
+            "SELECT state FROM decisions WHERE source = ?1 AND command_id = ?2",
+            params![topics.source(), result.id],
+            |row| row.get(0),
+        )
+        .optional()?;
+    let open = [None, Some(word(&CommandState::Received)?), Some(word(&CommandState::Executing)?)];
+    if known.is_some_and(|state| open.contains(&state)) {
+        transaction.execute(
+            "UPDATE decisions SET state = ?3, detail = ?4 WHERE source = ?1 AND command_id = ?2",
+            params![topics.source(), result.id, word(&result.state)?, result.detail],
+        )?;
+    }
+    Ok(())
+}
+
+/// The word that stands for a value in messages.
+fn word(value: &impl serde::Serialize) -> anyhow::Result<String> {
+    match serde_json::to_value(value)? {
+        serde_json::Value::String(word) => Ok(word),
+        other => anyhow::bail!("expected a word, found {other}"),
+    }
+}
