@@ -24,11 +24,11 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Endings of files that are pictures; others are left alone.
 const ENDINGS: &[&str] = &["jpg", "jpeg", "png", "bmp", "webp"];
 
-/// `protocol = "folder"`.
+/// `protocol = "camera/folder"`.
 #[derive(Debug)]
 pub struct Folder;
 
-/// Parameters of `protocol = "folder"`.
+/// Parameters of `protocol = "camera/folder"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
@@ -44,7 +44,7 @@ pub struct Parameters {
 
 impl Protocol for Folder {
     fn name(&self) -> &'static str {
-        "folder"
+        "camera/folder"
     }
 
     fn summary(&self) -> &'static str {

@@ -2,8 +2,8 @@
 //!
 //! | `protocol` | file | source |
 //! |---|---|---|
-//! | `rtsp` | [`rtsp`] | live video over RTSP, read by OpenCV (FFmpeg) |
-//! | `folder` | [`folder`] | a directory that picture files are dropped into |
+//! | `camera/rtsp` | [`rtsp`] | live video over RTSP, read by OpenCV (FFmpeg) |
+//! | `camera/folder` | [`folder`] | a directory that picture files are dropped into |
 //!
 //! A camera driver hands frames over through its frame slot; reading plates is not its business.
 

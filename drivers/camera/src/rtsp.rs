@@ -20,11 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::picture::{frame_of, thumbnail};
 
-/// `protocol = "rtsp"`.
+/// `protocol = "camera/rtsp"`.
 #[derive(Debug)]
 pub struct Rtsp;
 
-/// Parameters of `protocol = "rtsp"`.
+/// Parameters of `protocol = "camera/rtsp"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
@@ -67,7 +67,7 @@ fn default_frozen_after_s() -> u32 {
 
 impl Protocol for Rtsp {
     fn name(&self) -> &'static str {
-        "rtsp"
+        "camera/rtsp"
     }
 
     fn summary(&self) -> &'static str {

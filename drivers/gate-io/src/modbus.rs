@@ -1,4 +1,4 @@
-//! `protocol = "modbus"`: loops, a barrier and lights on a remote I/O module, by Modbus TCP (Modbus Application Protocol
+//! `protocol = "gate-io/modbus"`: loops, a barrier and lights on a remote I/O module, by Modbus TCP (Modbus Application Protocol
 //! V1.1b3). Inputs are read by function 2, or by function 1 where the module keeps them among its coils; outputs are
 //! switched by function 5.
 //!
@@ -24,7 +24,7 @@ use serde::Deserialize;
 #[derive(Debug)]
 pub struct ModbusIo;
 
-/// Parameters of `protocol = "modbus"`.
+/// Parameters of `protocol = "gate-io/modbus"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
@@ -171,7 +171,7 @@ const MAX_BITS: u16 = 2000;
 
 impl Protocol for ModbusIo {
     fn name(&self) -> &'static str {
-        "modbus"
+        "gate-io/modbus"
     }
 
     fn summary(&self) -> &'static str {

@@ -1,4 +1,4 @@
-//! `protocol = "egts"`: a server for EGTS, GOST 33472-2015. Operators' platforms relay their seals' reports to it; a
+//! `protocol = "nav-seal/egts"`: a server for EGTS, GOST 33472-2015. Operators' platforms relay their seals' reports to it; a
 //! terminal may also connect by itself.
 //!
 //! EGTS has no authentication worth the name (user name and password in the clear, if any), so `allow` names the
@@ -31,7 +31,7 @@ use network::Network;
 #[derive(Debug)]
 pub struct Egts;
 
-/// Parameters of `protocol = "egts"`.
+/// Parameters of `protocol = "nav-seal/egts"`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
@@ -115,7 +115,7 @@ fn max_connections() -> u16 {
 
 impl Protocol for Egts {
     fn name(&self) -> &'static str {
-        "egts"
+        "nav-seal/egts"
     }
 
     fn summary(&self) -> &'static str {

@@ -143,7 +143,7 @@ fn with_port(address: &str) -> Option<String> {
 
 impl Protocol for Llrp {
     fn name(&self) -> &'static str {
-        "llrp"
+        "rfid-reader/llrp"
     }
 
     fn summary(&self) -> &'static str {
