@@ -186,6 +186,12 @@ fn times_appended_by_an_alarm_station_are_ignored_and_bad_lines_say_why() {
     assert!(error(b"G\xff,1").contains("parity"));
 }
 
+#[test]
+fn the_rest_of_an_endless_line_is_not_taken_for_a_line() {
+    let found = cut(&mut Lines::default(), &[&[b'x'; 600], b"GX,000001,000750,0,0\r\n", b"TC,1,1,1,1\r\n"]);
+    assert_eq!(found, [None, Some(b"TC,1,1,1,1".to_vec())]);
+}
+
 fn counts() -> impl Strategy<Value = [u32; 4]> {
     prop::array::uniform4(0u32..1_000_000)
 }

@@ -179,6 +179,19 @@ fn toledo_takes_parity_bits_and_the_short_form_and_refuses_a_wrong_checksum() {
 }
 
 #[test]
+fn toledo_notices_that_the_checksum_was_switched_on_later() {
+    let mut splitter = toledo::Splitter::new(false);
+    let (bare, summed) = (FRAME.encode(false), FRAME.encode(true));
+    assert_eq!(frames(&mut splitter, &[&bare, &bare, &bare]).len(), 3);
+    assert_eq!(splitter.checksum(), Some(false));
+    assert_eq!(frames(&mut splitter, &[&summed, &summed, &summed]).len(), 3);
+    assert_eq!(splitter.checksum(), Some(true));
+    let mut wrong = summed.clone();
+    wrong[7] ^= 1;
+    assert_eq!(frames(&mut splitter, &[&wrong, &summed]), [FRAME]);
+}
+
+#[test]
 fn exactly_one_of_port_and_address_must_be_given() {
     let parse = |protocol: &dyn Protocol, text: &str| {
         protocol.parse(toml::from_str(text).unwrap()).map(|plan| plan.claims()[0].to_string())
