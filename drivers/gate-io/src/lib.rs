@@ -2,7 +2,7 @@
 //!
 //! | `protocol` | what |
 //! |---|---|
-//! | `modbus` | a remote I/O module by Modbus TCP |
+//! | `gate-io/modbus` | a remote I/O module by Modbus TCP |
 
 pub mod modbus;
 

@@ -20,7 +20,7 @@ use interface::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The protocol `modbus`.
+/// The protocol `gate-io/modbus`.
 #[derive(Debug)]
 pub struct ModbusIo;
 

@@ -27,7 +27,7 @@ use serde::Deserialize;
 
 use network::Network;
 
-/// The protocol `egts`.
+/// The protocol `nav-seal/egts`.
 #[derive(Debug)]
 pub struct Egts;
 

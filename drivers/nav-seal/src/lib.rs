@@ -2,7 +2,7 @@
 //!
 //! | `protocol` | what |
 //! |---|---|
-//! | `egts` | server for EGTS (GOST 33472-2015), over TCP |
+//! | `nav-seal/egts` | server for EGTS (GOST 33472-2015), over TCP |
 
 pub mod egts;
 
