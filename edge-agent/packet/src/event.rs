@@ -145,7 +145,7 @@ impl Unnumbered {
                 let alarm = AlarmEvent::new(site, box_id, observation, lane, candidates, published);
                 Some(Self::alarm(alarm))
             }
-            Effect::Gate { .. } => None,
+            Effect::Gate { .. } | Effect::DecisionRefused { .. } => None,
         }
     }
 

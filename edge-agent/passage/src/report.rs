@@ -190,7 +190,8 @@ pub enum Effect {
     Publish(Box<Report>),
     /// Publish this observation as an orphan.
     Orphan(Box<OrphanReport>),
-    /// Raise an alarm at once: a radiation alarm, a tampered seal. Names every passage it may concern.
+    /// Raise an alarm at once: a radiation alarm, a tampered seal. Names every passage it may concern. Comes again for the same
+    /// observation when that becomes clearer, and then names all that were named before as well.
     Alarm {
         /// The observation that raised it.
         observation: Box<Observation>,
@@ -213,4 +214,30 @@ pub enum Effect {
         /// Name of the command that asked for it, if one did.
         command_id: Option<String>,
     },
+    /// A decision that was not carried out: tell whoever sent it.
+    DecisionRefused {
+        /// The passage it named.
+        passage: PassageId,
+        /// Name of the command that carried it.
+        command_id: String,
+        /// Why it was not carried out, in plain words.
+        why: String,
+    },
+}
+
+/// An open passage, for people who watch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenPassage {
+    /// Its lane.
+    pub lane: LaneId,
+    /// Its name.
+    pub passage: PassageId,
+    /// Its state.
+    pub state: PassageState,
+    /// Stamp of its opening observation.
+    pub opened: Stamp,
+    /// The station where it was seen last, in driving order.
+    pub station: Option<StationId>,
+    /// Plates that were read, best first by number of reads.
+    pub plates: Vec<String>,
 }

@@ -1,0 +1,275 @@
+//! Observations of one sensor that surely belong together: both edges of one occupancy, reads of one plate, one tag while
+//! it is heard. A group is placed as a whole.
+
+use interface::{Observation, RadiationAlarm, Reading, ReadingKind, SealState, SensorId, View};
+use serde::{Deserialize, Serialize};
+
+use crate::{PassageId, identity};
+
+/// A loop that is free for less than this and covered again has lost the vehicle for a moment (the gap between tractor and
+/// trailer); two vehicles are at least 1.5 s apart.
+const DROPOUT_MS: u64 = 600;
+/// Two equal edges within this time are one edge, told twice.
+const TWICE_MS: u64 = 2_000;
+/// A plate or code that is read again after this time has come again.
+const READ_AGAIN_MS: u64 = 20_000;
+/// A tag or seal that is silent for this long has gone.
+const SILENCE_MS: u64 = 30_000;
+/// Readings of a stream (a settling scale) that follow each other within this time belong together.
+const STREAM_MS: u64 = 1_500;
+/// A reception within this much of the strongest is a good one, dB.
+const GOOD_DB: f64 = 6.0;
+/// Observations in one group; the next one begins another group.
+const ITEMS: usize = 512;
+/// An occupancy that a radiation portal claims to have lasted longer is not believed.
+const LONGEST_OCCUPANCY_MS: u64 = 600_000;
+
+/// One stream of readings: what is aligned with the vehicles of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Track {
+    pub station: usize,
+    pub kind: ReadingKind,
+    pub sensor: SensorId,
+    pub view: Option<View>,
+}
+
+impl Track {
+    /// The track an observation belongs to.
+    pub fn of(station: usize, observation: &Observation) -> Self {
+        let view = if let Reading::Plate(plate) = &observation.reading { Some(plate.view) } else { None };
+        Self { station, kind: observation.reading.kind(), sensor: observation.id.sensor.clone(), view }
+    }
+
+    /// Whether the sensor hears vehicles that are not in front of it.
+    pub fn is_radio(&self) -> bool {
+        matches!(self.kind, ReadingKind::Tag | ReadingKind::Seal)
+    }
+}
+
+/// One observation and its place in the order of arrival.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Item {
+    pub order: u64,
+    pub observation: Observation,
+}
+
+/// What is known about a group as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Mark {
+    /// A loop was covered and freed; an edge may be lost.
+    Occupancy { rise: Option<u64>, fall: Option<u64> },
+    /// A plate, as it was read best.
+    Plate { text: String, confidence: f64, view: View },
+    /// A tag, seal or container; `good_ms` is its last good reception.
+    Key { key: String, best_dbm: Option<f64>, good_ms: u64 },
+    /// Anything without a name.
+    Value,
+}
+
+/// Observations that are placed together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Group {
+    pub number: u64,
+    pub track: Track,
+    pub mark: Mark,
+    /// When it began and ended, as placed by device time, monotonic milliseconds.
+    pub first_ms: u64,
+    pub last_ms: u64,
+    /// When its first observation arrived.
+    pub arrived_ms: u64,
+    pub items: Vec<Item>,
+    /// Number of the passage it belongs to.
+    pub owner: Option<u64>,
+    /// It opened its passage and stays with it.
+    pub pinned: bool,
+    pub doubtful: bool,
+    pub candidates: Vec<PassageId>,
+    pub why: String,
+    /// How many of its observations have raised their alarm, and whom it named.
+    pub announced: usize,
+    pub named: Vec<PassageId>,
+}
+
+impl Group {
+    /// A group of one observation that happened at `at_ms` and arrived at `arrived_ms`.
+    pub fn new(number: u64, track: Track, item: Item, at_ms: u64, arrived_ms: u64) -> Self {
+        let (mark, first_ms) = match &item.observation.reading {
+            Reading::Presence { occupied: true } => {
+                (Mark::Occupancy { rise: Some(at_ms), fall: None }, at_ms)
+            }
+            Reading::Presence { occupied: false } => {
+                (Mark::Occupancy { rise: None, fall: Some(at_ms) }, at_ms)
+            }
+            Reading::Plate(plate) => {
+                let confidence = probability(plate.confidence);
+                (Mark::Plate { text: plate.text.clone(), confidence, view: plate.view }, at_ms)
+            }
+            Reading::Tag { epc, rssi_dbm, .. } => {
+                (Mark::Key { key: epc.clone(), best_dbm: *rssi_dbm, good_ms: at_ms }, at_ms)
+            }
+            Reading::Seal { seal_id, .. } => {
+                (Mark::Key { key: seal_id.clone(), best_dbm: None, good_ms: at_ms }, at_ms)
+            }
+            Reading::Container { code, .. } => {
+                (Mark::Key { key: code.clone(), best_dbm: None, good_ms: at_ms }, at_ms)
+            }
+            Reading::Radiation { duration_ms, .. } => {
+                let lasted = duration_ms.unwrap_or(0).min(LONGEST_OCCUPANCY_MS);
+                (Mark::Value, at_ms.saturating_sub(lasted))
+            }
+            _ => (Mark::Value, at_ms),
+        };
+        Self {
+            number,
+            track,
+            mark,
+            first_ms,
+            last_ms: at_ms,
+            arrived_ms,
+            items: vec![item],
+            owner: None,
+            pinned: false,
+            doubtful: false,
+            candidates: Vec::new(),
+            why: String::new(),
+            announced: 0,
+            named: Vec::new(),
+        }
+    }
+
+    /// Whether an observation that happened at `at_ms` surely belongs to this group. `edge_since` says whether a loop at the
+    /// station changed since the group's last reading.
+    pub fn accepts(&self, reading: &Reading, at_ms: u64, edge_since: bool) -> bool {
+        let gap = at_ms.saturating_sub(self.last_ms);
+        self.items.len() < ITEMS
+            && match (&self.mark, reading) {
+                (Mark::Occupancy { rise, fall }, Reading::Presence { occupied }) => {
+                    match (occupied, rise, fall) {
+                        (true, Some(rise), None) => at_ms.saturating_sub(*rise) < TWICE_MS,
+                        (true, Some(_), Some(fall)) => at_ms.saturating_sub(*fall) < DROPOUT_MS,
+                        (false, _, Some(fall)) => at_ms.saturating_sub(*fall) < TWICE_MS,
+                        (false, _, None) => true,
+                        (true, None, _) => false,
+                    }
+                }
+                (Mark::Plate { text, .. }, Reading::Plate(plate)) => {
+                    gap < READ_AGAIN_MS && identity::distance(text, &plate.text) < identity::SAME
+                }
+                (Mark::Key { key, .. }, Reading::Tag { epc, .. }) => gap < SILENCE_MS && key == epc,
+                (Mark::Key { key, .. }, Reading::Seal { seal_id, .. }) => gap < SILENCE_MS && key == seal_id,
+                (Mark::Key { key, .. }, Reading::Container { code, .. }) => {
+                    gap < READ_AGAIN_MS && identity::distance(key, code) < identity::SAME
+                }
+                (Mark::Value, Reading::Weight { .. } | Reading::Face { .. } | Reading::Document { .. }) => {
+                    gap < STREAM_MS && !edge_since
+                }
+                _ => false,
+            }
+    }
+
+    /// Adds an observation that happened at `at_ms`.
+    pub fn add(&mut self, item: Item, at_ms: u64) {
+        self.learn(&item.observation.reading, at_ms);
+        self.first_ms = self.first_ms.min(at_ms);
+        self.last_ms = self.last_ms.max(at_ms);
+        self.items.push(item);
+    }
+
+    fn learn(&mut self, reading: &Reading, at_ms: u64) {
+        match (&mut self.mark, reading) {
+            (Mark::Occupancy { fall, .. }, Reading::Presence { occupied }) => {
+                *fall = if *occupied { None } else { Some(at_ms) };
+            }
+            (Mark::Plate { text, confidence, .. }, Reading::Plate(plate))
+                if probability(plate.confidence) > *confidence =>
+            {
+                *confidence = probability(plate.confidence);
+                text.clone_from(&plate.text);
+            }
+            (Mark::Key { best_dbm, good_ms, .. }, Reading::Tag { rssi_dbm, .. }) => {
+                match (*best_dbm, *rssi_dbm) {
+                    (Some(best), Some(now)) if now < best - GOOD_DB => return,
+                    (Some(best), Some(now)) => *best_dbm = Some(best.max(now)),
+                    (None, now) => *best_dbm = now,
+                    (Some(_), None) => {}
+                }
+                *good_ms = (*good_ms).max(at_ms);
+            }
+            (Mark::Key { good_ms, .. }, _) => *good_ms = (*good_ms).max(at_ms),
+            _ => {}
+        }
+    }
+
+    /// The next vehicle has come over the loop: this one must have left it, though the edge was lost.
+    pub fn assume_left(&mut self, at_ms: u64) {
+        if let Mark::Occupancy { fall: fall @ None, .. } = &mut self.mark {
+            *fall = Some(at_ms);
+            self.last_ms = self.last_ms.max(at_ms);
+        }
+    }
+
+    /// Whether it tells who the vehicle is.
+    pub fn is_named(&self) -> bool {
+        matches!(self.mark, Mark::Plate { .. } | Mark::Key { .. })
+    }
+
+    /// Whether the loop is covered still, as far as is known.
+    pub fn is_open(&self) -> bool {
+        matches!(self.mark, Mark::Occupancy { fall: None, .. })
+    }
+
+    /// The time that says most about where the vehicle was.
+    pub fn anchor_ms(&self) -> u64 {
+        match &self.mark {
+            Mark::Occupancy { rise, fall } => rise.or(*fall).unwrap_or(self.first_ms),
+            Mark::Key { good_ms, .. } if self.track.is_radio() => *good_ms,
+            Mark::Value if self.track.kind == ReadingKind::Radiation => self.last_ms,
+            _ => self.first_ms,
+        }
+    }
+
+    /// Whether a device clock tells the time, so that lateness is no excuse.
+    pub fn has_device_time(&self) -> bool {
+        self.items.iter().any(|item| item.observation.device_at.is_some())
+    }
+
+    /// Whether one of its observations must be heard at once.
+    pub fn is_alarm(&self) -> bool {
+        self.items.iter().any(|item| is_alarm(&item.observation.reading))
+    }
+
+    /// Whether it holds a usable reading of its kind: what satisfies a requirement.
+    pub fn satisfies(&self) -> bool {
+        self.items.iter().any(|item| match &item.observation.reading {
+            Reading::Weight { stable, .. } => *stable,
+            Reading::Plate(plate) => !plate.text.is_empty(),
+            Reading::Radiation { alarm, .. } => *alarm != RadiationAlarm::Fault,
+            _ => true,
+        })
+    }
+}
+
+/// Whether a reading must be heard at once: a radiation alarm or an attacked seal.
+pub(crate) fn is_alarm(reading: &Reading) -> bool {
+    match reading {
+        Reading::Radiation { alarm, .. } => {
+            matches!(alarm, RadiationAlarm::Gamma | RadiationAlarm::Neutron | RadiationAlarm::GammaNeutron)
+        }
+        Reading::Seal { state, .. } => *state == SealState::Tampered,
+        _ => false,
+    }
+}
+
+fn probability(value: f64) -> f64 {
+    if value.is_finite() { value.clamp(0.0, 1.0) } else { 0.0 }
+}
+
+impl Group {
+    /// The plate it shows, if it is one that could be read.
+    pub fn plate_seen(&self) -> Option<(View, &str)> {
+        match &self.mark {
+            Mark::Plate { text, view, .. } if !text.is_empty() => Some((*view, text.as_str())),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! One lane: its passages in driving order, and everything its sensors have said that is not yet final.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use interface::{Observation, ReadingKind, SensorId, Stamp};
+use serde::{Deserialize, Serialize};
+
+use crate::clock_offset::ClockOffset;
+use crate::group::{Group, Item, Mark, Track, is_alarm};
+use crate::naming::passage_id;
+use crate::passage::Passage;
+use crate::plan::Plan;
+use crate::sightings::Sightings;
+use crate::{Effect, OrphanReport, PassageId, PassageState};
+
+/// Passages that are open at once in one lane; a 300 m lane holds 64 cars bumper to bumper. The oldest gives way.
+pub(crate) const MAX_OPEN: usize = 64;
+/// Passages of one lane that are open or still amended. The oldest gives way.
+const MAX_PASSAGES: usize = 128;
+/// Observations of one passage; more are orphans.
+pub(crate) const MAX_ENTRIES: usize = 4096;
+/// Groups of one lane; observations that would make more are orphans.
+const MAX_GROUPS: usize = 2048;
+/// Names of passages remembered after they are final.
+const MAX_REMEMBERED: usize = 256;
+/// How long a group waits for a vehicle that it fits, milliseconds: cameras see a vehicle some seconds before the loop.
+const WAIT_MS: u64 = 10_000;
+/// The same for radio, which hears a vehicle up to 6 s before it is there.
+const WAIT_RADIO_MS: u64 = 15_000;
+/// A plate at the entry opens a passage only if no vehicle is known to have been there within this time, milliseconds.
+const ALONE_MS: u64 = 3_000;
+
+/// The last time a sensor was offline, monotonic milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outage {
+    pub from: u64,
+    pub to: Option<u64>,
+}
+
+/// State of one lane. Each lane has its own time, moved by its own inputs: what happens in another lane changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LaneState {
+    /// Stamp of the newest input: the pair from which later times are derived.
+    pub anchor: Option<Stamp>,
+    /// The lane's time, monotonic milliseconds. Never goes back within a boot.
+    pub clock_ms: u64,
+    /// In driving order.
+    pub passages: Vec<Passage>,
+    /// In order of arrival.
+    pub groups: Vec<Group>,
+    pub offsets: BTreeMap<SensorId, ClockOffset>,
+    pub outages: BTreeMap<SensorId, Outage>,
+    pub remembered: VecDeque<PassageId>,
+    pub next_number: u64,
+    /// When something is to be done without input.
+    pub wake_ms: Option<u64>,
+}
+
+impl LaneState {
+    /// The stamp of lane time `ms`.
+    pub fn stamp(&self, ms: u64) -> Stamp {
+        let anchor = self.anchor.clone().unwrap_or_default();
+        let later = ms.saturating_sub(anchor.mono_ms);
+        anchor.plus_ms(later)
+    }
+
+    /// Moves the lane's time to an input's stamp; deadlines before it have been run.
+    pub fn arrive(&mut self, stamp: &Stamp) {
+        self.clock_ms = self.clock_ms.max(stamp.mono_ms);
+        if self.anchor.as_ref().is_none_or(|anchor| stamp.mono_ms >= anchor.mono_ms) {
+            self.anchor = Some(stamp.clone());
+        }
+    }
+
+    pub fn is_offline(&self, sensor: &SensorId) -> bool {
+        self.outages.get(sensor).is_some_and(|outage| outage.to.is_none())
+    }
+
+    /// A sensor of this lane was lost or came back.
+    pub fn sensor_state(&mut self, sensor: &SensorId, offline: bool) {
+        let now = self.clock_ms;
+        match (offline, self.outages.get_mut(sensor)) {
+            (true, Some(Outage { to: None, .. })) | (false, None) => {}
+            (true, _) => {
+                self.outages.insert(sensor.clone(), Outage { from: now, to: None });
+            }
+            (false, Some(outage)) => {
+                outage.to.get_or_insert(now);
+            }
+        }
+    }
+
+    /// Takes in one observation of a sensor at `station`.
+    pub fn observe(&mut self, plan: &Plan, station: usize, observation: Observation, out: &mut Vec<Effect>) {
+        let now = self.clock_ms;
+        let mut at = now;
+        if let Some(device_at) = observation.device_at {
+            at = self.offsets.entry(observation.id.sensor.clone()).or_default().place(now, device_at);
+        }
+        let track = Track::of(station, &observation);
+        if track.kind == ReadingKind::Presence {
+            let newest =
+                self.groups.iter().filter(|group| group.track == track).map(|group| group.last_ms).max();
+            at = at.max(newest.unwrap_or(0));
+        }
+        let order = self.count();
+        let item = Item { order, observation };
+        let Some(item) = self.append(plan, &track, item, at) else { return };
+        if self.groups.len() >= MAX_GROUPS {
+            self.orphan(
+                plan,
+                item.observation,
+                "the lane holds too many open observations".to_owned(),
+                true,
+                out,
+            );
+            return;
+        }
+        let number = self.count();
+        let group = Group::new(number, track.clone(), item, at, now);
+        if track.kind == ReadingKind::Presence && matches!(group.mark, Mark::Occupancy { rise: Some(_), .. })
+        {
+            for older in self.groups.iter_mut().filter(|older| older.track == track) {
+                older.assume_left(at);
+            }
+        }
+        let freed_only = matches!(group.mark, Mark::Occupancy { rise: None, .. });
+        self.groups.push(group);
+        let opener = plan.opener.as_ref().is_some_and(|(sensor, kind)| {
+            *sensor == track.sensor && *kind == track.kind && station == plan.first
+        });
+        if opener && !freed_only {
+            self.open(plan, number, PassageState::Approaching, out);
+        }
+        self.place(plan, station);
+    }
+
+    /// Adds an observation to a group of its track that it surely belongs to; gives it back if there is none.
+    fn append(&mut self, plan: &Plan, track: &Track, item: Item, at: u64) -> Option<Item> {
+        let now = self.clock_ms;
+        let edges = self.groups.iter().filter(|group| {
+            group.track.station == track.station && group.track.kind == ReadingKind::Presence
+        });
+        let last_edge = edges.map(|group| group.last_ms).max().unwrap_or(0);
+        let named = matches!(track.kind, ReadingKind::Plate | ReadingKind::Container) || track.is_radio();
+        // Without a name, only the latest group can go on.
+        let reach = if named { usize::MAX } else { 1 };
+        let full = |group: &Group| {
+            let owner = self.passages.iter().find(|passage| group.owner == Some(passage.number));
+            owner.is_some_and(|passage| passage.entries >= MAX_ENTRIES)
+        };
+        let mut recent = self.groups.iter_mut().rev().filter(|group| group.track == *track).take(reach);
+        let group = recent.find(|group| {
+            !full(group) && group.accepts(&item.observation.reading, at, last_edge > group.last_ms)
+        });
+        let Some(group) = group else { return Some(item) };
+        group.add(item, at);
+        let owner = group.owner;
+        if let Some(passage) = self.passages.iter_mut().find(|passage| owner == Some(passage.number)) {
+            passage.touch(now);
+            passage.touched_ms = now;
+            passage.entries += 1;
+        }
+        // A known group that has only grown stays where it is; an edge or a better reception may change the picture.
+        if owner.is_none() || track.kind == ReadingKind::Presence || track.is_radio() {
+            self.place(plan, track.station);
+        }
+        None
+    }
+
+    /// Opens a passage with the group of this number as its first.
+    pub fn open(&mut self, plan: &Plan, group: u64, state: PassageState, out: &mut Vec<Effect>) {
+        let now = self.clock_ms;
+        let Some((at, station, opening)) =
+            self.groups.iter().find(|open| open.number == group).and_then(|open| {
+                Some((open.first_ms, open.track.station, open.items.first()?.observation.clone()))
+            })
+        else {
+            return;
+        };
+        let id = passage_id(plan, &opening);
+        // The same observation told twice would name the same passage: the second one has no vehicle of its own.
+        if self.remembered.contains(&id) || self.passages.iter().any(|passage| passage.id == id) {
+            return;
+        }
+        self.make_room(plan, out);
+        let number = self.count();
+        let position = self.position(plan, station, at);
+        let passage = Passage::new(number, id, state, opening.stamp, at, now);
+        self.passages.insert(position.min(self.passages.len()), passage);
+        if let Some(group) = self.groups.iter_mut().find(|open| open.number == group) {
+            group.owner = Some(number);
+            group.pinned = true;
+            group.why = match state {
+                PassageState::Unmatched => "seen at the exit, fits nobody: a passage of its own".to_owned(),
+                _ => "opened the passage".to_owned(),
+            };
+        }
+    }
+
+    /// Where in driving order a vehicle stands that was at `station` at this time.
+    fn position(&self, plan: &Plan, station: usize, at: u64) -> usize {
+        let sightings = Sightings::of(&self.passages, &self.groups, plan, None);
+        let earlier = |index: &usize| sightings.at(*index, station).is_some_and(|span| span.from <= at);
+        (0..self.passages.len()).rev().find(earlier).map_or(0, |index| index + 1)
+    }
+
+    /// Gives up on groups that have waited long enough: they open a passage, or become orphans.
+    pub fn give_up_waiting(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
+        let now = self.clock_ms;
+        while let Some(index) =
+            self.groups.iter().position(|group| group.owner.is_none() && waits_until(group) <= now)
+        {
+            let Some(group) = self.groups.get(index) else { return };
+            let (number, station) = (group.number, group.track.station);
+            if let Some(state) = self.would_open(plan, group) {
+                self.open(plan, number, state, out);
+                self.place(plan, station);
+            }
+            let lonely =
+                self.groups.get(index).is_some_and(|group| group.number == number && group.owner.is_none());
+            if lonely {
+                let group = self.groups.remove(index);
+                self.orphan_group(plan, group, out);
+            }
+        }
+    }
+
+    /// Whether a group that fits nobody is a vehicle of its own.
+    fn would_open(&self, plan: &Plan, group: &Group) -> Option<PassageState> {
+        let station = group.track.station;
+        let sure = match &group.mark {
+            Mark::Occupancy { rise, .. } => rise.is_some(),
+            Mark::Plate { text, .. } => !text.is_empty(),
+            Mark::Key { .. } => !group.track.is_radio(),
+            Mark::Value => group.track.kind != ReadingKind::Anomaly,
+        };
+        if station == plan.first {
+            let sightings = Sightings::of(&self.passages, &self.groups, plan, None);
+            let alone =
+                (0..self.passages.len()).filter_map(|index| sightings.at(index, station)).all(|span| {
+                    group.last_ms.saturating_add(ALONE_MS) < span.from
+                        || (!span.open && span.to.saturating_add(ALONE_MS) < group.first_ms)
+                });
+            let speaks = matches!(group.mark, Mark::Plate { .. }) && sure;
+            return (speaks && alone).then_some(PassageState::Approaching);
+        }
+        (station == plan.last && sure).then_some(PassageState::Unmatched)
+    }
+
+    /// Publishes every observation of a group as an orphan.
+    pub fn orphan_group(&mut self, plan: &Plan, group: Group, out: &mut Vec<Effect>) {
+        let why = if group.why.is_empty() { "fits nobody".to_owned() } else { group.why };
+        let alarms = group.items.iter().filter(|item| is_alarm(&item.observation.reading)).count();
+        for item in group.items {
+            self.orphan(plan, item.observation, why.clone(), alarms > group.announced, out);
+        }
+    }
+
+    fn orphan(
+        &self,
+        plan: &Plan,
+        observation: Observation,
+        why: String,
+        announce: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let published = self.stamp(self.clock_ms);
+        let lane = plan.lane.id.clone();
+        if announce && is_alarm(&observation.reading) {
+            out.push(Effect::Alarm {
+                observation: Box::new(observation.clone()),
+                lane: lane.clone(),
+                candidates: Vec::new(),
+                published: published.clone(),
+            });
+        }
+        out.push(Effect::Orphan(Box::new(OrphanReport { observation, lane: Some(lane), why, published })));
+    }
+
+    /// Makes room for one more passage.
+    fn make_room(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
+        let now = self.clock_ms;
+        let open = self.passages.iter().filter(|passage| passage.ended_ms.is_none()).count();
+        if open >= MAX_OPEN
+            && let Some(index) = self.passages.iter().position(|passage| passage.ended_ms.is_none())
+        {
+            if let Some(passage) = self.passages.get_mut(index) {
+                passage.end(PassageState::Expired, now);
+            }
+            self.forget(plan, index, out);
+        }
+        if self.passages.len() >= MAX_PASSAGES {
+            let index = self.passages.iter().position(|passage| passage.ended_ms.is_some()).unwrap_or(0);
+            self.forget(plan, index, out);
+        }
+    }
+
+    /// Publishes what is unpublished of a passage and lets go of it and its groups.
+    pub fn forget(&mut self, plan: &Plan, index: usize, out: &mut Vec<Effect>) {
+        if self.passages.get(index).is_some_and(|passage| passage.dirty_ms.is_some()) {
+            self.publish(plan, index, out);
+        }
+        if index >= self.passages.len() {
+            return;
+        }
+        self.close_gate(plan, index, out);
+        let passage = self.passages.remove(index);
+        self.groups.retain(|group| group.owner != Some(passage.number));
+        if self.remembered.len() >= MAX_REMEMBERED {
+            self.remembered.pop_front();
+        }
+        self.remembered.push_back(passage.id);
+    }
+
+    fn count(&mut self) -> u64 {
+        self.next_number = self.next_number.saturating_add(1);
+        self.next_number
+    }
+}
+
+/// Until when a group without a passage waits for one, monotonic milliseconds.
+pub(crate) fn waits_until(group: &Group) -> u64 {
+    group.arrived_ms.saturating_add(if group.track.is_radio() { WAIT_RADIO_MS } else { WAIT_MS })
+}

@@ -1,0 +1,132 @@
+//! One vehicle in a lane, as far as it is not derived from its groups.
+
+use interface::{ReadingKind, Stamp};
+use serde::{Deserialize, Serialize};
+
+use crate::group::Group;
+use crate::plan::Plan;
+use crate::{AbsentReason, Decision, Entry, Missing, PassageId, PassageState, Report, StationId};
+
+/// An open passage, or one whose amendment window is open.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Passage {
+    /// Names it within its lane.
+    pub number: u64,
+    pub id: PassageId,
+    pub state: PassageState,
+    pub opened: Stamp,
+    /// The opening observation's time, monotonic milliseconds, as the lane placed it.
+    pub opened_ms: u64,
+    /// When something of it last arrived.
+    pub touched_ms: u64,
+    pub revision: u32,
+    /// Since when there is something that is not published.
+    pub dirty_ms: Option<u64>,
+    pub sealed_ms: Option<u64>,
+    /// Required readings that were missing when it was sealed, or are since.
+    pub missing: Vec<(usize, ReadingKind, AbsentReason)>,
+    pub decision: Option<Decision>,
+    pub decided_ms: Option<u64>,
+    /// When it drove off the last station.
+    pub left_ms: Option<u64>,
+    /// When its state became final.
+    pub ended_ms: Option<u64>,
+    /// The barrier was opened for it and not closed since.
+    pub gate_open: bool,
+    /// Observations, over all its groups.
+    pub entries: usize,
+}
+
+impl Passage {
+    pub fn new(
+        number: u64,
+        id: PassageId,
+        state: PassageState,
+        opened: Stamp,
+        opened_ms: u64,
+        now: u64,
+    ) -> Self {
+        Self {
+            number,
+            id,
+            state,
+            opened,
+            opened_ms,
+            touched_ms: now,
+            revision: 0,
+            dirty_ms: Some(now),
+            sealed_ms: None,
+            missing: Vec::new(),
+            decision: None,
+            decided_ms: None,
+            left_ms: None,
+            ended_ms: None,
+            gate_open: false,
+            entries: 0,
+        }
+    }
+
+    /// Something changed that a published packet should say.
+    pub fn touch(&mut self, now: u64) {
+        self.dirty_ms.get_or_insert(now);
+    }
+
+    /// Puts it in another state.
+    pub fn enter(&mut self, state: PassageState, now: u64) {
+        if self.state != state {
+            self.state = state;
+            self.touch(now);
+        }
+    }
+
+    /// Puts it in a state it will not leave again.
+    pub fn end(&mut self, state: PassageState, now: u64) {
+        self.enter(state, now);
+        self.ended_ms.get_or_insert(now);
+        self.sealed_ms.get_or_insert(now);
+    }
+
+    /// Whether it is still before its sealing, undecided.
+    pub fn is_young(&self) -> bool {
+        matches!(self.state, PassageState::Approaching | PassageState::Identified | PassageState::Collecting)
+    }
+
+    /// The next revision, made of the groups that are its own.
+    pub fn report(&mut self, plan: &Plan, groups: &[Group], published: Stamp) -> Report {
+        self.revision = self.revision.saturating_add(1);
+        self.dirty_ms = None;
+        let mut entries: Vec<(u64, Entry)> = Vec::with_capacity(self.entries);
+        for group in groups.iter().filter(|group| group.owner == Some(self.number)) {
+            let station = StationId(plan.station_name(group.track.station).to_owned());
+            entries.extend(group.items.iter().map(|item| {
+                let entry = Entry {
+                    observation: item.observation.clone(),
+                    station: station.clone(),
+                    doubtful: group.doubtful,
+                    candidates: group.candidates.clone(),
+                    why: group.why.clone(),
+                };
+                (item.order, entry)
+            }));
+        }
+        entries.sort_by_key(|(order, _)| *order);
+        let missing = self.missing.iter().map(|(station, kind, reason)| Missing {
+            station: StationId(plan.station_name(*station).to_owned()),
+            kind: *kind,
+            reason: *reason,
+        });
+        Report {
+            passage: self.id.clone(),
+            revision: self.revision,
+            lane: plan.lane.id.clone(),
+            direction: plan.lane.direction,
+            state: self.state,
+            opened: self.opened.clone(),
+            published,
+            entries: entries.into_iter().map(|(_, entry)| entry).collect(),
+            missing: missing.collect(),
+            not_fitted: plan.not_fitted(),
+            decision: self.decision.clone(),
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! One vehicle, two vehicles, and what can happen to them.
+
+use interface::{BootId, GateAction, Light, RadiationAlarm, ReadingKind, SealState, SensorId, UtcMs, View};
+use passage::{AbsentReason, Decision, Effect, Engine, Input, PassageId, PassageState, Verdict};
+
+use crate::world::*;
+
+fn feed(engine: &mut Engine, script: &Script) -> Vec<Effect> {
+    let step = |o: interface::Observation| engine.step(&o.stamp.clone(), Input::Observation(o));
+    script.observations().into_iter().flat_map(step).collect()
+}
+
+fn release(command_id: &str, verdict: Verdict) -> Decision {
+    Decision { verdict, by: "iispp".into(), command_id: command_id.into() }
+}
+
+#[test]
+fn one_truck_from_entry_to_exit() {
+    let outcome = Script::default().truck("in-1", 10_000, "A001MP05").play();
+    assert_eq!(outcome.states(), [PassageState::Closed], "{:#?}", outcome.orphans);
+    let report = &outcome.reports[0];
+    assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
+    assert_eq!(report.entries.len(), 15);
+    assert!(report.missing.is_empty());
+    assert!(report.entries.iter().all(|entry| !entry.doubtful && !entry.why.is_empty()));
+    assert!(report.not_fitted.contains(&ReadingKind::Face));
+    // Sealed as soon as the stable weight is there.
+    let first = outcome.effects.iter().find_map(|effect| match effect {
+        Effect::Publish(report) => Some(report),
+        _ => None,
+    });
+    assert_eq!((first.unwrap().revision, first.unwrap().published.mono_ms), (1, 32_000));
+    assert_eq!(first.unwrap().state, PassageState::Sealed);
+}
+
+#[test]
+fn a_tailgater_two_seconds_behind_is_another_vehicle() {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05").truck("in-1", 16_000, "X987KH77");
+    let outcome = script.play();
+    assert_eq!(outcome.states(), [PassageState::Closed, PassageState::Closed], "{:#?}", outcome.orphans);
+    assert!(outcome.orphans.is_empty());
+    for (report, text) in outcome.reports.iter().zip(["A001MP05", "X987KH77"]) {
+        let mut expected = [text.to_owned(), format!("T{text}")];
+        expected.sort();
+        assert_eq!(plates(report), expected);
+        assert_eq!(report.entries.len(), 15);
+    }
+}
+
+#[test]
+fn a_late_radiation_result_goes_back_to_its_vehicle_and_makes_a_new_revision() {
+    let mut script = Script::default();
+    // Results 0.5 s after the event teach the offset of a clock that is 2 s fast.
+    script
+        .truck("in-1", 10_000, "A001MP05")
+        .truck("in-1", 30_000, "X987KH77")
+        .truck("in-1", 50_000, "B222BB99");
+    for line in &mut script.0 {
+        if line.1 == "in-1/rpm" {
+            line.3 = Some(UtcMs(1_790_000_000_000 + line.0 as i64 + 1_500));
+        }
+    }
+    // The second truck's result comes 30 s late, after that of the third.
+    let late = script.0.iter_mut().find(|line| line.1 == "in-1/rpm" && line.0 == 44_500).unwrap();
+    late.0 = 74_500;
+    let outcome = script.play();
+    assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
+    for report in &outcome.reports {
+        assert_eq!(count(report, ReadingKind::Radiation), 1);
+        assert!(report.missing.is_empty());
+    }
+    let second = &outcome.reports[1];
+    let result =
+        second.entries.iter().find(|e| e.observation.reading.kind() == ReadingKind::Radiation).unwrap();
+    assert_eq!(result.observation.stamp.mono_ms, 74_500);
+}
+
+#[test]
+fn a_dead_sensor_never_stops_the_lane() {
+    let mut engine = Engine::new(checkpoint());
+    let sensor = SensorId("in-1/rpm".into());
+    let mut effects = engine.step(&stamp(0), Input::SensorState { sensor, offline: true });
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05").without("in-1/rpm").without("in-1/weight");
+    effects.extend(feed(&mut engine, &script));
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Publish(_))), "nothing is due yet");
+    effects.extend(engine.finish());
+    let outcome = Outcome::of(effects);
+    assert_eq!(outcome.states(), [PassageState::Closed]);
+    let missing: Vec<_> =
+        outcome.reports[0].missing.iter().map(|missing| (missing.kind, missing.reason)).collect();
+    assert_eq!(
+        missing,
+        [(ReadingKind::Radiation, AbsentReason::Offline), (ReadingKind::Weight, AbsentReason::Timeout)]
+    );
+    // The vehicle came to the scale at 30 s; the deadline there is 60 s.
+    let Some(Effect::Publish(first)) = outcome.effects.first() else { panic!("{:?}", outcome.effects) };
+    assert_eq!(first.published.mono_ms, 90_000);
+    assert_eq!(first.published.utc, stamp(90_000).utc);
+}
+
+#[test]
+fn an_exit_without_entry_is_a_passage_of_its_own() {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05");
+    script.say(200_000, "in-1/exit", presence(true));
+    script.say(200_500, "in-1/out", plate("K777KK77", View::Front));
+    script.say(204_000, "in-1/exit", presence(false));
+    let outcome = script.play();
+    assert_eq!(outcome.states(), [PassageState::Closed, PassageState::Unmatched]);
+    assert_eq!(plates(&outcome.reports[1]), ["K777KK77"]);
+    assert_eq!(outcome.reports[1].entries.len(), 3);
+    assert_eq!(outcome.reports[1].missing.len(), 3);
+    assert!(outcome.orphans.is_empty());
+}
+
+#[test]
+fn a_vehicle_that_reverses_out_at_the_entry_is_abandoned() {
+    let mut script = Script::default();
+    script.say(10_000, "in-1/entry", presence(true));
+    script.say(10_400, "in-1/front", plate("A001MP05", View::Front));
+    script.say(30_000, "in-1/entry", presence(false));
+    script.truck("in-1", 300_000, "X987KH77");
+    let outcome = script.play();
+    assert_eq!(outcome.states(), [PassageState::Abandoned, PassageState::Closed]);
+    assert_eq!(outcome.reports[1].entries.len(), 15);
+}
+
+#[test]
+fn a_vehicle_that_comes_again_is_a_new_passage() {
+    let mut script = Script::default();
+    script.say(10_000, "in-1/entry", presence(true));
+    script.say(10_400, "in-1/front", plate("A001MP05", View::Front));
+    script.say(16_000, "in-1/entry", presence(false));
+    script.truck("in-1", 60_000, "A001MP05");
+    let outcome = script.play();
+    assert_eq!(outcome.states(), [PassageState::Abandoned, PassageState::Closed]);
+    assert_eq!(outcome.reports[1].entries.len(), 15);
+}
+
+#[test]
+fn a_reboot_interrupts_what_was_open() {
+    let mut engine = Engine::new(checkpoint());
+    let mut script = Script::default();
+    script.truck("in-1", 1_000_000, "A001MP05");
+    script.0.retain(|line| line.0 < 1_012_000);
+    let mut effects = feed(&mut engine, &script);
+    let mut after = Script::default();
+    after.truck("in-1", 5_000, "X987KH77");
+    for mut observation in after.observations() {
+        observation.stamp.boot = BootId("b2".into());
+        observation.id.seq += 100;
+        effects.extend(engine.step(&observation.stamp.clone(), Input::Observation(observation)));
+    }
+    effects.extend(engine.finish());
+    let mut outcome = Outcome::of(effects);
+    outcome.reports.sort_by_key(|report| report.state);
+    assert_eq!(outcome.states(), [PassageState::Closed, PassageState::Interrupted]);
+    assert_eq!(outcome.reports[1].missing.len(), 2);
+}
+
+#[test]
+fn time_that_goes_back_is_not_believed() {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05");
+    let mut observations = script.observations();
+    for (n, observation) in observations.iter_mut().enumerate() {
+        if n % 3 == 2 {
+            observation.stamp.mono_ms = 0;
+        }
+    }
+    let outcome = play(&observations);
+    let kept: usize = outcome.reports.iter().map(|report| report.entries.len()).sum();
+    assert_eq!(kept + outcome.orphans.len(), 15);
+}
+
+/// Two trucks stand bumper to bumper before the portal whose loop is dead; one radiation result with an alarm comes.
+fn doubtful() -> Script {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05").truck("in-1", 15_000, "X987KH77");
+    script.without("in-1/portal").without("in-1/rpm");
+    script.say(27_000, "in-1/rpm", radiation(RadiationAlarm::Gamma));
+    script
+}
+
+#[test]
+fn a_doubtful_alarm_names_and_refers_every_candidate() {
+    let outcome = doubtful().play();
+    let all: Vec<PassageId> = outcome.reports.iter().map(|report| report.passage.clone()).collect();
+    let mut named = outcome.alarms().last().unwrap().clone();
+    named.sort();
+    let mut expected = all.clone();
+    expected.sort();
+    assert_eq!(named, expected);
+    for id in &all {
+        let referred = |effect: &&Effect| matches!(effect, Effect::Publish(r) if r.passage == *id && r.state == PassageState::Referred);
+        assert!(outcome.effects.iter().any(|effect| referred(&effect)), "{id}");
+    }
+    let mut entry = outcome.reports.iter().flat_map(|report| &report.entries);
+    let entry = entry.find(|entry| entry.observation.reading.kind() == ReadingKind::Radiation).unwrap();
+    assert!(entry.doubtful && entry.candidates.len() == 2, "{}", entry.why);
+}
+
+#[test]
+fn a_clear_alarm_names_one_at_once_and_refers_nobody() {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05").truck("in-1", 40_000, "X987KH77");
+    script.0.iter_mut().filter(|line| line.1 == "in-1/rpm" && line.0 < 30_000).for_each(|line| {
+        line.2 = radiation(RadiationAlarm::GammaNeutron);
+    });
+    let outcome = script.play();
+    assert_eq!(outcome.alarms(), [vec![outcome.reports[0].passage.clone()]]);
+    assert_eq!(outcome.states(), [PassageState::Closed, PassageState::Closed]);
+}
+
+#[test]
+fn an_alarm_that_fits_nobody_is_raised_all_the_same() {
+    let mut script = Script::default();
+    script.say(10_000, "in-1/rpm", radiation(RadiationAlarm::Neutron));
+    script.say(10_500, "in-2/seal", seal("S-1", SealState::Tampered));
+    let outcome = script.play();
+    assert_eq!(outcome.alarms(), [Vec::new(), Vec::new()]);
+    assert_eq!(outcome.orphans.len(), 2);
+    assert!(outcome.orphans.iter().all(|orphan| orphan.published.mono_ms <= 30_000));
+}
+
+#[test]
+fn an_unknown_sensor_speaks_for_an_orphan() {
+    let mut script = Script::default();
+    script.say(10_000, "nowhere", weight(1, true));
+    let outcome = script.play();
+    assert_eq!(outcome.orphans.len(), 1);
+    assert!(outcome.orphans[0].why.contains("nowhere"), "{}", outcome.orphans[0].why);
+    assert_eq!(outcome.orphans[0].published.mono_ms, 10_000);
+}
+
+#[test]
+fn a_tag_heard_early_and_of_the_next_truck_goes_to_its_own() {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05").truck("in-1", 20_000, "X987KH77");
+    for n in 0..6 {
+        script.say(5_000 + n * 1_000, "in-1/tag", tag("AA", -70.0 + 4.0 * n as f64));
+        script.say(15_000 + n * 1_000, "in-1/tag", tag("BB", -70.0 + 4.0 * n as f64));
+    }
+    script.say(21_000, "in-1/tag", tag("BB", -48.0));
+    script.say(11_000, "in-1/tag", tag("AA", -48.0));
+    let outcome = script.play();
+    assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
+    let counts: Vec<usize> = outcome.reports.iter().map(|report| count(report, ReadingKind::Tag)).collect();
+    assert_eq!(counts, [7, 7]);
+}
+
+#[test]
+fn a_lost_edge_in_the_middle_does_not_shift_the_vehicles_behind() {
+    let mut script = Script::default();
+    for (n, text) in ["A001MP05", "X987KH77", "B222BB99"].iter().enumerate() {
+        script.truck("in-1", 10_000 + 20_000 * n as u64, text);
+    }
+    // The portal misses the first truck altogether.
+    script.0.retain(|line| !((line.1 == "in-1/portal" || line.1 == "in-1/rpm") && line.0 < 30_000));
+    let outcome = script.play();
+    assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
+    let counts: Vec<usize> =
+        outcome.reports.iter().map(|report| count(report, ReadingKind::Radiation)).collect();
+    assert_eq!(counts, [0, 1, 1]);
+    assert_eq!(outcome.reports[0].missing.len(), 1);
+}
+
+#[test]
+fn a_loop_that_missed_the_vehicle_is_made_good_by_its_plate() {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05").without("in-1/entry");
+    let outcome = script.play();
+    assert_eq!(outcome.states(), [PassageState::Closed], "{:#?}", outcome.orphans);
+    assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
+}
+
+#[test]
+fn decisions_move_the_gate_and_are_refused_when_late() {
+    let mut engine = Engine::new(checkpoint());
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05");
+    let (before, after): (Vec<_>, Vec<_>) =
+        script.observations().into_iter().partition(|observation| observation.stamp.mono_ms < 38_000);
+    let mut effects = Vec::new();
+    for observation in before {
+        effects.extend(engine.step(&observation.stamp.clone(), Input::Observation(observation)));
+    }
+    let open = engine.open_passages();
+    assert_eq!((open.len(), open[0].state), (1, PassageState::AwaitingDecision));
+    assert_eq!(open[0].plates, ["A001MP05", "TA001MP05"]);
+    let passage = open[0].passage.clone();
+    let decide = |engine: &mut Engine, at: u64, command: &str, verdict| {
+        let input = Input::Decision { passage: passage.clone(), decision: release(command, verdict) };
+        engine.step(&stamp(at), input)
+    };
+    let actions = |effects: &[Effect]| -> Vec<(GateAction, Option<String>)> {
+        let gate = |effect: &Effect| match effect {
+            Effect::Gate { action, command_id, .. } => Some((*action, command_id.clone())),
+            _ => None,
+        };
+        effects.iter().filter_map(gate).collect()
+    };
+    let red = GateAction::SetLight { light: Light::Red };
+    let green = GateAction::SetLight { light: Light::Green };
+    let c1 = Some("c1".to_owned());
+    assert_eq!(actions(&decide(&mut engine, 38_000, "c1", Verdict::Hold)), [(red, c1)]);
+    let c2 = Some("c2".to_owned());
+    let released = decide(&mut engine, 38_500, "c2", Verdict::Release);
+    assert_eq!(actions(&released), [(green, c2.clone()), (GateAction::OpenBarrier, c2)]);
+    assert!(matches!(
+        &decide(&mut engine, 38_600, "c2", Verdict::Release)[..],
+        [Effect::DecisionRefused { .. }]
+    ));
+    let mut leaving = Vec::new();
+    for observation in after {
+        leaving.extend(engine.step(&observation.stamp.clone(), Input::Observation(observation)));
+    }
+    assert_eq!(actions(&leaving), [(GateAction::CloseBarrier, None), (red, None)]);
+    let states: Vec<PassageState> = engine.open_passages().iter().map(|open| open.state).collect();
+    assert!(states.is_empty(), "{states:?}");
+    let late = decide(&mut engine, 50_000, "c3", Verdict::Release);
+    assert!(
+        late.iter().any(|e| matches!(e, Effect::DecisionRefused { why, .. } if why.contains("closed"))),
+        "{late:?}"
+    );
+    engine.finish();
+    let gone = decide(&mut engine, 60_000, "c4", Verdict::Release);
+    assert!(matches!(&gone[..], [Effect::DecisionRefused { why, .. }] if why.contains("closed")), "{gone:?}");
+}
+
+#[test]
+fn a_snapshot_survives_a_changed_layout() {
+    let mut engine = Engine::new(checkpoint());
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05").truck("in-2", 10_000, "X987KH77");
+    script.0.retain(|line| line.0 < 25_000);
+    feed(&mut engine, &script);
+    let mut layout = checkpoint();
+    layout.lanes.remove(0);
+    layout.lanes[0].stations.insert(
+        1,
+        passage::Station {
+            id: passage::StationId("booth".into()),
+            position_m: 5.0,
+            required: Vec::new(),
+            deadline_ms: 1,
+        },
+    );
+    let text = serde_json::to_string(&engine).unwrap();
+    let mut engine = Engine::restore(layout, serde_json::from_str(&text).unwrap());
+    assert_eq!(engine.next_deadline(), Some(0));
+    let outcome = Outcome::of(engine.finish());
+    let mut states = outcome.states();
+    states.sort();
+    assert_eq!(states, [PassageState::Closed, PassageState::Interrupted]);
+    let kept: usize = outcome.reports.iter().map(|report| report.entries.len()).sum();
+    assert_eq!(kept + outcome.orphans.len(), script.0.len());
+}
