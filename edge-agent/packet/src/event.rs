@@ -52,8 +52,8 @@ impl Class {
 pub struct Event<T> {
     /// Version of CloudEvents: `1.0`.
     pub specversion: String,
-    /// Names the event within its source: `<passage_id>/<revision>`, `orphan/<sensor>/<seq>` or `alarm/<sensor>/<seq>`.
-    /// A repeat has the same one.
+    /// Names the event within its source: `<passage_id>/<revision>`, `orphan/<sensor>/<seq>` or
+    /// `alarm/<sensor>/<seq>/<digest of the candidates>`. A repeat has the same one.
     pub id: String,
     /// The box that sends it: `<site>/<box>`.
     pub source: String,
@@ -161,7 +161,7 @@ impl Unnumbered {
 
     /// The event of an orphan.
     pub fn orphan(orphan: OrphanEvent) -> Self {
-        let id = format!("orphan/{}/{}", orphan.sensor, orphan.seq);
+        let id = orphan.id();
         let header = header(&orphan, &id, orphan.lane.as_deref());
         let source = source(&orphan.site, &orphan.box_id);
         let subject = orphan.sensor.to_string();
@@ -171,7 +171,7 @@ impl Unnumbered {
 
     /// The event of an alarm.
     pub fn alarm(alarm: AlarmEvent) -> Self {
-        let id = format!("alarm/{}/{}", alarm.sensor, alarm.seq);
+        let id = alarm.id();
         let header = header(&alarm, &id, Some(&alarm.lane));
         let source = source(&alarm.site, &alarm.box_id);
         let subject = alarm.sensor.to_string();

@@ -62,6 +62,11 @@ pub struct AlarmEvent {
 }
 
 impl OrphanEvent {
+    /// `id` of the event that carries it: `orphan/<sensor>/<seq>`.
+    pub fn id(&self) -> String {
+        format!("orphan/{}/{}", self.sensor, self.seq)
+    }
+
     /// The message about an orphan.
     pub fn from_report(site: &str, box_id: &str, report: &OrphanReport) -> Self {
         let observation = &report.observation;
@@ -82,6 +87,14 @@ impl OrphanEvent {
 }
 
 impl AlarmEvent {
+    /// `id` of the event that carries it: `alarm/<sensor>/<seq>/<digest>`. The digest is of the candidates, since an alarm is
+    /// raised again when it may concern other passages than was known at first: that is another event, not a repeat.
+    pub fn id(&self) -> String {
+        let digest = Sha256::of(self.candidates.join("\n").as_bytes()).to_string();
+        let digest: String = digest.chars().take(8).collect();
+        format!("alarm/{}/{}/{digest}", self.sensor, self.seq)
+    }
+
     /// The message about an alarm; the arguments are the fields of [`passage::Effect::Alarm`].
     pub fn new(
         site: &str,

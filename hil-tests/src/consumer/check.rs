@@ -134,11 +134,11 @@ fn read(topics: &Topics, topic: &Topic, class: Class, text: String) -> Result<Ch
         }
         Class::Alarm => {
             let Event { data, .. } = parse::<AlarmEvent>(&text)?;
-            (format!("alarm/{}/{}", data.sensor, data.seq), None, Vec::new())
+            (data.id(), None, Vec::new())
         }
         Class::Orphan => {
             let Event { data, .. } = parse::<OrphanEvent>(&text)?;
-            let id = format!("orphan/{}/{}", data.sensor, data.seq);
+            let id = data.id();
             (id, None, vec![ObservationId { sensor: data.sensor, seq: data.seq }])
         }
     };

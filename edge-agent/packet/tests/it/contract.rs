@@ -239,3 +239,20 @@ fn any_orphan_and_alarm_is_valid() {
         check_event(&orphans, &Effect::Orphan(Box::new(OrphanReport { observation, lane, why, published })))?;
     });
 }
+
+#[test]
+fn an_alarm_that_concerns_more_passages_than_before_is_another_event() {
+    let observation = entry("portal", 1, radiation(RadiationAlarm::Gamma)).observation;
+    let id = |candidates: &[&str], ms| {
+        let alarm = Effect::Alarm {
+            observation: Box::new(observation.clone()),
+            lane: LaneId("in-1".into()),
+            candidates: candidates.iter().map(|passage| PassageId((*passage).into())).collect(),
+            published: stamp(ms),
+        };
+        Unnumbered::from_effect(SITE, BOX, &alarm).unwrap().id().to_owned()
+    };
+    assert!(id(&["p1"], 0).starts_with("alarm/portal/1/"));
+    assert_eq!(id(&["p1"], 0), id(&["p1"], 5));
+    assert_ne!(id(&["p1"], 0), id(&["p1", "p2"], 0));
+}
