@@ -349,3 +349,123 @@ fn word(value: &impl serde::Serialize) -> anyhow::Result<String> {
         other => anyhow::bail!("expected a word, found {other}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A packet that waits for a decision, as far as the store looks at it.
+    fn waiting(id: &str, seq: i64, revision: u32, state: PassageState) -> Input {
+        let absent = serde_json::json!({ "finding": "absent", "reason": "timeout" });
+        let mut packet = serde_json::json!({
+            "passage_id": id, "revision": revision, "site": "RU1", "box": "gw-1", "lane": "in-1",
+            "direction": "in", "state": state, "complete": true,
+            "opened_at": "2026-11-22T08:00:00Z", "opened_clock": "synced",
+            "published_at": "2026-11-22T08:00:00Z", "published_clock": "synced",
+            "discrepancies": [], "missing": [], "decision": null, "observations": [], "evidence": []
+        });
+        let findings = [
+            "plate_front",
+            "plate_rear",
+            "tags",
+            "radiation",
+            "weight",
+            "dimensions",
+            "containers",
+            "seals",
+            "faces",
+            "documents",
+            "undercarriage",
+            "inspection",
+            "anomalies",
+        ];
+        for finding in findings {
+            packet[finding] = absent.clone();
+        }
+        let event = CheckedEvent {
+            topics: topics(),
+            id: format!("{id}/{revision}"),
+            seq,
+            class: Class::Passage,
+            packet: Some(serde_json::from_value(packet).unwrap()),
+            observations: Vec::new(),
+            text: "{}".to_owned(),
+        };
+        Input::Event(topics(), Checked::Event(Box::new(event)))
+    }
+
+    fn topics() -> Topics {
+        Topics::new("RU1", "gw-1").unwrap()
+    }
+
+    fn answer(id: &str, state: CommandState) -> Input {
+        Input::Result(topics(), CommandResult { id: id.to_owned(), state, detail: None })
+    }
+
+    struct Desk {
+        store: Store,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            Self { store: Store::open(&folder.path().join("iispp.sqlite")).unwrap(), _folder: folder }
+        }
+
+        /// Names of the decisions that go out at a time.
+        fn keep(&mut self, ms: i64, inputs: Vec<Input>) -> Vec<String> {
+            let (_, decided) = self.store.keep(inputs, Some(Verdict::Release), UtcMs(ms)).unwrap();
+            decided.into_iter().map(|decided| decided.command_id).collect()
+        }
+    }
+
+    #[test]
+    fn a_decision_without_an_answer_goes_out_again_under_the_same_name() {
+        let mut desk = Desk::new();
+        assert!(desk.keep(0, vec![waiting("p", 1, 1, PassageState::Collecting)]).is_empty());
+        assert_eq!(desk.keep(0, vec![waiting("p", 2, 2, PassageState::Sealed)]), ["decision-p-1"]);
+        assert!(desk.keep(9_999, vec![waiting("p", 3, 3, PassageState::AwaitingDecision)]).is_empty());
+        assert_eq!(desk.keep(10_000, Vec::new()), ["decision-p-1"]);
+        desk.keep(11_000, vec![answer("decision-p-1", CommandState::Executing)]);
+        assert!(desk.keep(60_000, Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn only_a_decision_that_the_box_says_has_expired_is_made_anew() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.keep(0, vec![waiting("p", 1, 1, PassageState::Sealed)]), ["decision-p-1"]);
+        desk.keep(1_000, vec![answer("decision-p-1", CommandState::Expired)]);
+        assert_eq!(desk.keep(10_000, Vec::new()), ["decision-p-2"]);
+        desk.keep(11_000, vec![answer("decision-p-1", CommandState::Done)]);
+        desk.keep(12_000, vec![answer("decision-p-2", CommandState::Done)]);
+        desk.keep(13_000, vec![answer("decision-p-2", CommandState::Expired)]);
+        assert!(desk.keep(60_000, vec![waiting("p", 2, 2, PassageState::Sealed)]).is_empty());
+        let summary = desk.store.summary().unwrap();
+        assert_eq!((summary.decisions, summary.decisions_done), (1, 1));
+    }
+
+    #[test]
+    fn an_older_revision_that_comes_late_changes_nothing() {
+        let mut desk = Desk::new();
+        desk.keep(0, vec![waiting("p", 2, 2, PassageState::Closed)]);
+        assert!(desk.keep(0, vec![waiting("p", 1, 1, PassageState::AwaitingDecision)]).is_empty());
+        assert_eq!(desk.store.report().unwrap().passages[0].packet.revision, 2);
+        assert_eq!(desk.store.report().unwrap().passages[0].revisions, 2);
+    }
+
+    #[test]
+    fn up_to_a_number_means_that_nothing_before_it_is_missing_or_refused() {
+        let mut desk = Desk::new();
+        let upto = |desk: &Desk| desk.store.stored_up_to().unwrap().first().map(|(_, seq)| *seq);
+        desk.keep(0, vec![waiting("b", 2, 1, PassageState::Closed)]);
+        assert_eq!(upto(&desk), None);
+        desk.keep(0, vec![waiting("a", 1, 1, PassageState::Closed)]);
+        assert_eq!(upto(&desk), Some(2));
+        let (id, reason, text) = ("c/1".to_owned(), "no".to_owned(), "{}".to_owned());
+        desk.keep(0, vec![Input::Event(topics(), Checked::Refused { id, seq: Some(3), reason, text })]);
+        desk.keep(0, vec![waiting("d", 4, 1, PassageState::Closed)]);
+        assert_eq!(upto(&desk), Some(2));
+        assert_eq!(desk.store.summary().unwrap().lost, 0);
+    }
+}
