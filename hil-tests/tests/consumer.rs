@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hil_tests::consumer::{Consumer, ConsumerConfig, Store, Summary};
+use hil_tests::consumer::{Consumer, ConsumerConfig, Store, Summary, TlsFiles};
 use hil_tests::peer::{Peer, free_port, wait_for_port, wait_until};
 use interface::{
     BootId, ClockQuality, Observation, ObservationId, PlateReading, Reading, Stamp, UtcMs, View,
@@ -39,10 +39,15 @@ impl Broker {
 
     /// Kills mosquitto, which forgets every session, and starts it again on the same port.
     async fn restart(&mut self) {
+        self.run("allow_anonymous true\n").await;
+    }
+
+    async fn run(&mut self, more: &str) {
         self.process = None;
         let file = self.folder.path().join("mosquitto.conf");
-        let config = format!("listener {} 127.0.0.1\nallow_anonymous true\npersistence false\n", self.port);
-        std::fs::write(&file, config).unwrap();
+        // As root, mosquitto would become a user who may not read the folder.
+        let listener = format!("user root\npersistence false\nlistener {} 127.0.0.1\n", self.port);
+        std::fs::write(&file, listener + more).unwrap();
         let program =
             if Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
         let mut command = Command::new(program);
@@ -60,6 +65,22 @@ impl Broker {
             database: self.folder.path().join("iispp.sqlite"),
             decide,
         }
+    }
+}
+
+/// Writes a certificate authority and, signed by it, a certificate and key for each of `names`.
+fn certificates(folder: &Path, names: &[&str]) {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+    for name in names {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec![(*name).to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, *name);
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
+        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
     }
 }
 
@@ -352,6 +373,31 @@ async fn a_broker_that_forgot_everything_costs_nothing() {
         wait_until("the box", Duration::from_secs(2), async || upto()).await.is_ok() && connected
     };
     wait_until("what is stored to be said again", LIMIT, said).await.unwrap();
+    consumer.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_asked_for_and_given() {
+    let mut broker =
+        Broker { port: free_port().unwrap(), folder: tempfile::tempdir().unwrap(), process: None };
+    let folder = broker.folder.path().to_owned();
+    certificates(&folder, &["localhost", "iispp"]);
+    let path = |name: &str| folder.join(name);
+    let tls = format!(
+        "cafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\nuse_identity_as_username true\n",
+        path("ca.pem").display(),
+        path("localhost.pem").display(),
+        path("localhost.key").display()
+    );
+    broker.run(&tls).await;
+    let mut config = broker.consumer(None);
+    config.host = "localhost".into();
+    let plain = Consumer::start(config.clone()).unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(1), plain.ready()).await.is_err());
+    plain.stop().await.unwrap();
+    config.tls = Some(TlsFiles { ca: path("ca.pem"), cert: path("iispp.pem"), key: path("iispp.key") });
+    let consumer = Consumer::start(config).unwrap();
+    tokio::time::timeout(LIMIT, consumer.ready()).await.unwrap().unwrap();
     consumer.stop().await.unwrap();
 }
 
