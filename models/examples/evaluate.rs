@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let mut reader = load(&local, options)?;
-    let mut all: Vec<(f64, bool)> = Vec::new();
+    let mut all: Vec<(f64, Option<bool>)> = Vec::new();
     for folder in folders {
         let got = evaluate(&folder, &mut reader)?;
         println!("{}\n{got}\n", folder.display());
@@ -31,8 +31,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             print_failures(&got);
         }
         let reads =
-            got.outcomes.iter().filter_map(|o| o.read.as_ref().map(|r| (r.margin, r.text == o.label)));
+            got.outcomes.iter().filter_map(|o| o.read.as_ref().map(|r| (r.margin, Some(r.text == o.label))));
         all.extend(reads);
+        all.extend(got.elsewhere.iter().map(|(_, r)| (r.margin, None)));
     }
     if calibration {
         print_calibration(all);
@@ -63,21 +64,23 @@ fn print_failures(got: &Evaluation) {
             None => println!("  {} {}: nothing", outcome.file, outcome.label),
         }
     }
-    println!("  elsewhere: {:?}\n", got.elsewhere);
+    let elsewhere: Vec<_> = got.elsewhere.iter().map(|(file, r)| (file, &r.text, r.certain)).collect();
+    println!("  elsewhere: {elsewhere:?}\n");
 }
 
-/// Share of right reads by margin, and the worst wrong margin.
-fn print_calibration(mut all: Vec<(f64, bool)>) {
+/// Reads by margin: of labelled plates, right ones, and those away from labels (unlabelled plates and false ones).
+fn print_calibration(mut all: Vec<(f64, Option<bool>)>) {
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let limits = [-7.0, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 9.0];
-    println!("margin       reads  right");
+    let limits = [-9.0, -1.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 9.0];
+    println!("margin       labelled  right  elsewhere");
     for pair in limits.windows(2) {
         if let &[low, high] = pair {
-            let inside: Vec<_> = all.iter().filter(|(m, _)| (low..high).contains(m)).collect();
-            let right = inside.iter().filter(|(_, right)| *right).count();
-            println!("{low:>4} to {high:<4} {:>6} {right:>6}", inside.len());
+            let inside = all.iter().filter(|(m, _)| (low..high).contains(m)).map(|(_, kind)| *kind);
+            let count = |kind: Option<bool>| inside.clone().filter(|k| *k == kind).count();
+            let (right, wrong) = (count(Some(true)), count(Some(false)));
+            println!("{low:>4} to {high:<4} {:>9} {right:>6} {:>10}", right + wrong, count(None));
         }
     }
-    let worst = all.iter().filter(|(_, right)| !right).map(|(m, _)| *m).fold(f64::MIN, f64::max);
-    println!("largest margin of a wrong read: {worst:.2}");
+    let wrong = all.iter().filter(|(_, kind)| *kind == Some(false));
+    println!("largest margin of a wrong read: {:.2}", wrong.map(|(m, _)| *m).fold(f64::MIN, f64::max));
 }

@@ -1,7 +1,7 @@
 //! Accuracy on a folder of labelled pictures: every figure in a document has a command that measures it.
 
 use crate::plate::rectify::{bounds, overlap};
-use crate::{ModelError, Picture, PlateRead, PlateReader};
+use crate::{ModelError, Picture, PlateRead, PlateReader, StageMilliseconds};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -27,13 +27,15 @@ pub struct Evaluation {
     pub pictures: usize,
     /// One per labelled plate.
     pub outcomes: Vec<Outcome>,
-    /// Reads that are certain and whose text is none of the picture's labels, on a labelled place or in a set without
+    /// Reads that are certain and whose text is none of the picture's labels (O as 0, I as 1: labels mix them up), on a labelled place or in a set without
     /// places: file and text. Each is to be looked at: it is an error, or a real plate without a label.
     pub wrong_but_certain: Vec<(String, String)>,
-    /// Reads away from every labelled place: file, text, certain. Unlabelled plates and false ones.
-    pub elsewhere: Vec<(String, String, bool)>,
+    /// Reads away from every labelled place, with their file. Unlabelled plates and false ones.
+    pub elsewhere: Vec<(String, PlateRead)>,
     /// Milliseconds per picture, sorted.
     pub milliseconds: Vec<f64>,
+    /// Mean milliseconds by stage.
+    pub stages: StageMilliseconds,
 }
 
 /// O as 0 and I as 1: the plates of some countries do not tell them apart.
@@ -96,16 +98,23 @@ impl fmt::Display for Evaluation {
             self.wrong_but_certain.len(),
             self.wrong_but_certain
         )?;
-        let certain = self.elsewhere.iter().filter(|e| e.2).count();
+        let certain: Vec<_> =
+            self.elsewhere.iter().filter(|e| e.1.certain).map(|e| (&e.0, &e.1.text)).collect();
         writeln!(
             f,
-            "{:<20} {:>5}  {:.2} per picture, {certain} certain",
+            "{:<20} {:>5}  {:.2} per picture, certain: {certain:?}",
             "away from labels",
             self.elsewhere.len(),
             self.elsewhere.len() as f64 / self.pictures.max(1) as f64,
         )?;
         let (median, p95) = (self.quantile(0.5).unwrap_or(0.0), self.quantile(0.95).unwrap_or(0.0));
-        write!(f, "{:<20} {median:>5.0} median, {p95:.0} at 95 %", "milliseconds")
+        writeln!(f, "{:<20} {median:>5.0} median, {p95:.0} at 95 %", "milliseconds")?;
+        let s = self.stages;
+        write!(
+            f,
+            "{:<20} {:>5.0} mean: detect {:.0}, rectify {:.0}, read {:.0}, decode {:.0}",
+            "", s.total, s.detect, s.rectify, s.read, s.decode
+        )
     }
 }
 
@@ -123,10 +132,29 @@ pub fn evaluate(dir: &Path, reader: &mut PlateReader) -> Result<Evaluation, Mode
         let picture = Picture::open(&dir.join("images").join(&file))?;
         let reads = reader.read(&picture)?;
         result.pictures += 1;
-        result.milliseconds.push(reader.milliseconds().total);
+        let spent = reader.milliseconds();
+        result.milliseconds.push(spent.total);
+        let s = &mut result.stages;
+        for (sum, one) in [
+            (&mut s.detect, spent.detect),
+            (&mut s.rectify, spent.rectify),
+            (&mut s.read, spent.read),
+            (&mut s.decode, spent.decode),
+            (&mut s.total, spent.total),
+        ] {
+            *sum += one;
+        }
         compare(&mut result, &file, &labels, &reads);
     }
     result.milliseconds.sort_by(f64::total_cmp);
+    let (n, s) = (result.pictures.max(1) as f64, result.stages);
+    result.stages = StageMilliseconds {
+        detect: s.detect / n,
+        rectify: s.rectify / n,
+        read: s.read / n,
+        decode: s.decode / n,
+        total: s.total / n,
+    };
     Ok(result)
 }
 
@@ -143,8 +171,8 @@ fn compare(result: &mut Evaluation, file: &str, labels: &[Label], reads: &[Plate
     }
     for read in reads {
         if !labels.iter().any(|(_, place)| on(place, read)) {
-            result.elsewhere.push((file.into(), read.text.clone(), read.certain));
-        } else if read.certain && !labels.iter().any(|(label, _)| *label == read.text) {
+            result.elsewhere.push((file.into(), read.clone()));
+        } else if read.certain && !labels.iter().any(|(label, _)| folded(label) == folded(&read.text)) {
             result.wrong_but_certain.push((file.into(), read.text.clone()));
         }
     }

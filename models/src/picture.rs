@@ -221,6 +221,19 @@ mod tests {
     }
 
     #[test]
+    fn exif_orientation_is_applied() {
+        let jpeg = sample().jpeg(90).unwrap();
+        // APP1 with one TIFF entry: tag 0x0112 orientation, SHORT, 6 = to be turned by 90 degrees (Exif 2.32)
+        let tiff = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let mut turned = jpeg[..2].to_vec();
+        turned.extend([0xff, 0xe1, 0, tiff.len() as u8 + 2]);
+        turned.extend(tiff);
+        turned.extend(&jpeg[2..]);
+        let picture = Picture::decode(&turned).unwrap();
+        assert_eq!((picture.width(), picture.height()), (48, 64));
+    }
+
+    #[test]
     fn bad_files_give_an_error() {
         let jpeg = sample().jpeg(90).unwrap();
         for bytes in [&b""[..], b"\xff\xd8", b"BM", b"\x89PNG\r\n\x1a\n", b"hello, world", &[0; 5000]] {

@@ -29,12 +29,14 @@ impl Shape {
 #[derive(Clone, Debug)]
 pub struct Formats {
     shapes: Vec<Shape>,
+    badges: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
     sets: BTreeMap<char, String>,
+    badges: BTreeMap<String, String>,
     format: Vec<Row>,
 }
 
@@ -74,13 +76,19 @@ impl Formats {
                 }
             }
         }
-        Ok(Self { shapes })
+        Ok(Self { shapes, badges: table.badges })
     }
 
     /// All shapes, each once.
     #[must_use]
     pub fn shapes(&self) -> &[Shape] {
         &self.shapes
+    }
+
+    /// What may stand before a text of this shape on the strip beside the number.
+    pub fn badges<'a>(&'a self, shape: &'a Shape) -> impl Iterator<Item = &'a str> {
+        let on = |country: &String| shape.formats.iter().any(|(c, _)| c == country);
+        self.badges.iter().filter(move |(country, _)| on(country)).map(|(_, badge)| badge.as_str())
     }
 
     /// The countries in the table, sorted.

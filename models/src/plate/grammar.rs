@@ -9,6 +9,8 @@ use super::lattice::{CLASSES, Lattice, class_of, sign_of};
 /// Price of skipping one sign before or after the text, in nats.
 const JUNK: f32 = 4.0;
 const NEVER: f32 = -1e9;
+/// Most signs at either end that a crop may have cut off.
+pub const MOST_CUT: usize = 3;
 
 /// The signs allowed at one position, as a set of classes (bit n for class n).
 pub type SignSet = u64;
@@ -188,11 +190,43 @@ fn texts(marginal: &[[f32; CLASSES]], signs: &[Vec<usize>]) -> Decoded {
     Decoded { text: text(&best), score, runners_up }
 }
 
-/// Score of exactly this text in the lattice, or none if it cannot be there.
+/// Score of exactly this text in the lattice, or none if it cannot be there. Up to [`MOST_CUT`] signs at either end may
+/// lie outside of the crop, at the price of `cut` each; an infinite price forbids it.
 #[must_use]
-pub fn align(lattice: &Lattice, edges: &Edges, text: &str) -> Option<f32> {
-    let positions: Vec<SignSet> = text.chars().map(|c| class_of(c).map_or(0, |class| 1 << class)).collect();
-    decode(lattice, edges, &positions, NEVER).map(|decoded| decoded.score)
+pub fn align(lattice: &Lattice, edges: &Edges, text: &str, cut: f32) -> Option<f32> {
+    let frames = lattice.frames();
+    let classes: Vec<usize> = text.chars().map(class_of).collect::<Option<_>>()?;
+    let length = classes.len();
+    if length == 0 || edges.best.len() != frames.len() {
+        return None;
+    }
+    let price = |signs: usize| match signs {
+        0 => 0.0,
+        1..=MOST_CUT if cut.is_finite() => -cut * signs as f32,
+        _ => NEVER,
+    };
+    let mut sign_end = vec![NEVER; length];
+    let mut blank_end = vec![NEVER; length];
+    let mut total = NEVER;
+    for (t, frame) in frames.iter().enumerate() {
+        // from the last position to the first, so that the values of the frame before are still there
+        for i in (0..length).rev() {
+            let class = classes[i];
+            let follow = match i.checked_sub(1) {
+                None => NEVER,
+                Some(before) if classes[before] == class => blank_end[before],
+                Some(before) => blank_end[before].max(sign_end[before]),
+            };
+            let enter = edges.before[t] + price(i);
+            let (stay, blank) = (sign_end[i], blank_end[i]);
+            sign_end[i] = frame[class] + stay.max(follow).max(enter);
+            blank_end[i] = frame[0] + stay.max(blank);
+            let left = price(length - 1 - i);
+            total = total.max(sign_end[i] + edges.leave(t + 1, class) + left);
+            total = total.max(blank_end[i] + edges.leave(t + 1, 0) + left);
+        }
+    }
+    (total > NEVER / 2.0).then_some(total)
 }
 
 /// The best value, whose it is, and the best of the others.
@@ -298,12 +332,25 @@ mod tests {
         let l = lattice("-K-B-0-O-8-M-M-1-6-", 0.8);
         let got = best(&l, "LDDDLLDD");
         let edges = Edges::new(&l);
-        assert!((align(&l, &edges, &got.text).unwrap() - got.score).abs() < 1e-3);
+        assert!((align(&l, &edges, &got.text, f32::INFINITY).unwrap() - got.score).abs() < 1e-3);
         for (text, score) in &got.runners_up {
-            assert!(align(&l, &edges, text).unwrap() <= score + 1e-3, "{text}");
+            assert!(align(&l, &edges, text, f32::INFINITY).unwrap() <= score + 1e-3, "{text}");
         }
-        assert_eq!(align(&l, &edges, "Ж"), None);
-        assert_eq!(align(&l, &edges, ""), None);
+        assert_eq!(align(&l, &edges, "Ж", 1.0), None);
+        assert_eq!(align(&l, &edges, "", 1.0), None);
+    }
+
+    #[test]
+    fn a_crop_may_cut_signs_off_at_a_price() {
+        let l = lattice("-A-1-2-3-B-C-", 0.98);
+        let edges = Edges::new(&l);
+        let score = |text: &str, cut: f32| align(&l, &edges, text, cut).unwrap_or(NEVER);
+        assert!(score("A123BC", 1.0).abs() < 1e-3);
+        assert!((score("A123BC77", 1.0) + 2.0).abs() < 0.1, "{}", score("A123BC77", 1.0));
+        assert!((score("77A123BC77", 1.0) + 4.0).abs() < 0.1);
+        assert!(score("A123BC77", f32::INFINITY) < -8.0);
+        assert!(score("A123BC7777", 1.0) < -8.0, "four are too many");
+        assert!((score("123BC", 1.0) + JUNK).abs() < 0.1);
     }
 
     /// Every text of the shape, scored by walking all alignments: the definition, for small cases.
@@ -351,6 +398,8 @@ mod tests {
                 all.push((by_hand(&l, &edges, &[*a, *b, *c]), [a, b, c].iter().map(|x| sign_of(**x)).collect::<String>()));
             }}}
             all.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let aligned = align(&l, &edges, &all[0].1, f32::INFINITY).unwrap_or(NEVER);
+            prop_assert!((aligned - all[0].0).abs() < 1e-3, "{} {:?}", aligned, all[0]);
             prop_assert!((got.score - all[0].0).abs() < 1e-3, "{:?} {:?}", got, all[0]);
             prop_assert!((got.runners_up[0].1 - all[1].0).abs() < 1e-3, "{:?} {:?}", got, all[1]);
         }
