@@ -1,7 +1,5 @@
 //! How alike two names read from a vehicle are: plates, container codes, tags.
 
-/// Characters of one group are easily taken for each other by a reader.
-const LOOK_ALIKES: [&str; 8] = ["0ODQ", "1IL", "8B", "5S", "2Z", "6G", "VY", "MN"];
 /// What a look-alike costs, of a whole character.
 const LOOK_ALIKE: f64 = 0.3;
 /// What a dropped or added character costs: readers drop one now and then, at the edges above all.
@@ -17,32 +15,55 @@ pub(crate) fn distance(a: &str, b: &str) -> f64 {
     if a == b {
         return 0.0;
     }
-    let a: Vec<char> = a.chars().take(LONGEST).collect();
-    let b: Vec<char> = b.chars().take(LONGEST).collect();
-    let mut above: Vec<f64> =
-        std::iter::successors(Some(0.0), |cost| Some(cost + DROPPED)).take(b.len() + 1).collect();
-    for left in &a {
-        let mut corner = above.first().copied().unwrap_or(0.0);
-        let mut before = corner + DROPPED;
-        let mut row = vec![before];
-        for (right, up) in b.iter().zip(above.iter().skip(1)) {
-            let cost = (corner + substitution(*left, *right)).min(up + DROPPED).min(before + DROPPED);
-            corner = *up;
-            before = cost;
-            row.push(cost);
-        }
-        above = row;
+    let mut above = [0.0; LONGEST + 1];
+    let width = b.chars().take(LONGEST).count() + 1;
+    let mut empty = 0.0;
+    for cost in &mut above {
+        *cost = empty;
+        empty += DROPPED;
     }
-    above.last().copied().unwrap_or(0.0)
+    for left in a.chars().take(LONGEST) {
+        // Of the row above: the cell to the left, and the row's own cell to the left.
+        let mut corner = 0.0;
+        let mut before = 0.0;
+        let mut others = b.chars();
+        for (column, cell) in above.iter_mut().take(width).enumerate() {
+            let up = *cell;
+            *cell = up + DROPPED;
+            if column > 0
+                && let Some(right) = others.next()
+            {
+                *cell = cell.min(corner + substitution(left, right)).min(before + DROPPED);
+            }
+            corner = up;
+            before = *cell;
+        }
+    }
+    above.get(width - 1).copied().unwrap_or(0.0)
 }
 
 fn substitution(a: char, b: char) -> f64 {
     if a == b {
         0.0
-    } else if LOOK_ALIKES.iter().any(|group| group.contains(a) && group.contains(b)) {
+    } else if look(a) != 0 && look(a) == look(b) {
         LOOK_ALIKE
     } else {
         1.0
+    }
+}
+
+/// Characters of one number are easily taken for each other by a reader; 0 is like nothing else.
+fn look(character: char) -> u8 {
+    match character {
+        '0' | 'O' | 'D' | 'Q' => 1,
+        '1' | 'I' | 'L' => 2,
+        '8' | 'B' => 3,
+        '5' | 'S' => 4,
+        '2' | 'Z' => 5,
+        '6' | 'G' => 6,
+        'V' | 'Y' => 7,
+        'M' | 'N' => 8,
+        _ => 0,
     }
 }
 

@@ -212,10 +212,13 @@ impl LaneState {
             self.groups.iter().position(|group| group.owner.is_none() && waits_until(group) <= now)
         {
             let Some(group) = self.groups.get(index) else { return };
-            let (number, station) = (group.number, group.track.station);
+            let number = group.number;
             if let Some(state) = self.would_open(plan, group) {
                 self.open(plan, number, state, out);
-                self.place(plan, station);
+                // What waits at other stations may be this vehicle's.
+                for station in 0..plan.lane.stations.len() {
+                    self.place(plan, station);
+                }
             }
             let lonely =
                 self.groups.get(index).is_some_and(|group| group.number == number && group.owner.is_none());

@@ -7,7 +7,7 @@ use crate::alignment::{Choice, Costs, IMPOSSIBLE, align};
 use crate::group::{Group, Track};
 use crate::lane::{LaneState, MAX_ENTRIES};
 use crate::plan::Plan;
-use crate::scoring::{self, Context, Fit};
+use crate::scoring::{self, Context, Fit, When};
 use crate::sightings::Sightings;
 use crate::{PassageId, PassageState};
 
@@ -19,6 +19,8 @@ const ALARM_MARGIN: f64 = 3.0;
 const INERTIA: f64 = 0.3;
 /// A placed group is taken away from its passage, to nobody, only for a gain of at least this.
 const LOYALTY: f64 = 3.0;
+/// So long after a passage has ended its groups are moved no more; new ones may still come, milliseconds.
+const SETTLED_MS: u64 = 30_000;
 /// What remains of the cost of being missed for a vehicle that was sent out of the lane.
 const SENT_AWAY: f64 = 0.2;
 /// A station's tracks are each other's context; this many rounds settle them or stop them.
@@ -48,7 +50,9 @@ impl LaneState {
     /// Says whether a loop or a name has found its vehicle, or a group has found another one.
     fn place_station(&mut self, plan: &Plan, station: usize) -> bool {
         let mut tracks: Vec<Track> = Vec::new();
-        for group in self.groups.iter().filter(|group| group.track.station == station && !group.pinned) {
+        for group in
+            self.groups.iter().filter(|group| group.track.station == station && !self.is_fixed(group))
+        {
             if !tracks.contains(&group.track) {
                 tracks.push(group.track.clone());
             }
@@ -90,28 +94,38 @@ impl LaneState {
         let choices = self.choices(track, &groups, &fits, &sightings);
         let mut moves = Vec::new();
         for (((index, group), fits), choice) in order.iter().zip(&groups).zip(&fits).zip(&choices) {
-            if !group.pinned {
+            if !self.is_fixed(group) {
                 moves.push(self.decide_one(*index, group, fits, choice, &contexts));
             }
         }
         moves
     }
 
-    fn fits(&self, group: &Group, contexts: &[Context], loop_here: bool) -> Vec<Fit> {
+    fn fits(&self, group: &Group, contexts: &[Context<'_>], loop_here: bool) -> Vec<Fit> {
         let pairs = self.passages.iter().zip(contexts);
+        let fixed = self.is_fixed(group);
         pairs
             .map(|(passage, context)| {
                 let mine = group.owner == Some(passage.number);
+                if fixed {
+                    let cost = if mine { 0.0 } else { IMPOSSIBLE };
+                    return Fit { cost, time: When::Unknown, identity: None };
+                }
                 let mut fit = scoring::fit(group, context, loop_here);
                 let full = !mine && passage.entries.saturating_add(group.items.len()) > MAX_ENTRIES;
-                if (group.pinned && !mine) || full {
+                if full {
                     fit.cost = IMPOSSIBLE;
-                } else if group.pinned {
-                    fit.cost = 0.0;
                 }
                 fit
             })
             .collect()
+    }
+
+    /// Whether a group stays where it is: it opened its passage, or that ended a while ago.
+    fn is_fixed(&self, group: &Group) -> bool {
+        let owner = self.passages.iter().find(|passage| group.owner == Some(passage.number));
+        let ended = owner.and_then(|passage| passage.ended_ms);
+        group.pinned || ended.is_some_and(|ended| ended.saturating_add(SETTLED_MS) <= self.clock_ms)
     }
 
     fn choices(
@@ -124,7 +138,7 @@ impl LaneState {
         let pair: Vec<Vec<f64>> = fits.iter().map(|fits| fits.iter().map(|fit| fit.cost).collect()).collect();
         let ghost = groups
             .iter()
-            .map(|group| if group.pinned { IMPOSSIBLE } else { scoring::ghost(group) })
+            .map(|group| if self.is_fixed(group) { IMPOSSIBLE } else { scoring::ghost(group) })
             .collect::<Vec<f64>>();
         if track.is_radio() {
             // What is heard keeps no order: each contact for itself.
@@ -158,7 +172,7 @@ impl LaneState {
         group: &Group,
         fits: &[Fit],
         choice: &Choice,
-        contexts: &[Context],
+        contexts: &[Context<'_>],
     ) -> Move {
         let nobody = |why: &str| Move {
             group: index,
@@ -179,8 +193,15 @@ impl LaneState {
         }
         let loyal = if owner == Some(best) { LOYALTY } else { 0.0 };
         if choice.ghost + loyal <= cost || cost >= IMPOSSIBLE / 2.0 {
-            let why = fits.get(best).map_or(String::new(), |fit| format!("fits nobody; {}", fit.time));
-            return nobody(&why);
+            let full = self
+                .passages
+                .get(best)
+                .is_some_and(|passage| passage.entries.saturating_add(group.items.len()) > MAX_ENTRIES);
+            return nobody(&match fits.get(best) {
+                Some(_) if full => format!("the passage it fits holds {MAX_ENTRIES} observations already"),
+                Some(fit) => format!("fits nobody; {}", fit.time),
+                None => "fits nobody".to_owned(),
+            });
         }
         let margin = if group.is_alarm() { ALARM_MARGIN } else { MARGIN };
         let id = |index: usize| self.passages.get(index).map(|passage| passage.id.clone());
@@ -200,7 +221,7 @@ impl LaneState {
         if !doubtful {
             candidates.clear();
         }
-        let time = fits.get(best).map_or("", |fit| fit.time.as_str());
+        let time = fits.get(best).map_or(When::Unknown, |fit| fit.time);
         let why = format!(
             "order: {} of {} in the lane; {time}; identity: {}",
             best + 1,
@@ -217,7 +238,7 @@ impl LaneState {
     }
 
     /// What leans on a loop's doubtful occupancy is as doubtful.
-    fn inherit_doubt(&self, context: Option<&Context>, candidates: &mut Vec<PassageId>) {
+    fn inherit_doubt(&self, context: Option<&Context<'_>>, candidates: &mut Vec<PassageId>) {
         let leaned_on = context.and_then(|context| context.here.as_ref()?.doubtful);
         let Some(source) =
             leaned_on.and_then(|number| self.groups.iter().find(|group| group.number == number))
@@ -238,6 +259,9 @@ impl LaneState {
         let before = group.owner;
         let same = before == step.owner;
         if same && group.doubtful == step.doubtful && group.candidates == step.candidates {
+            if before.is_none() {
+                group.why = step.why;
+            }
             return (false, before, before);
         }
         if !same || group.why.is_empty() {

@@ -1,6 +1,8 @@
 //! How well a group fits a passage. A cost is about a negative log-likelihood: 0 fits as well as can be, 1 is e times less
 //! likely, negative speaks for the pair more than chance would. The constants are judgements about lanes of 20 to 300 m.
 
+use std::fmt;
+
 use interface::{ReadingKind, View};
 
 use crate::alignment::IMPOSSIBLE;
@@ -27,7 +29,7 @@ const GONE: f64 = 8.0;
 const BACKWARDS: f64 = 8.0;
 
 /// A time during which a vehicle was at a station, monotonic milliseconds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Span {
     pub from: u64,
     pub to: u64,
@@ -41,7 +43,7 @@ pub(crate) struct Span {
 
 /// What is known of a passage beside the track that is being placed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Context {
+pub(crate) struct Context<'a> {
     /// At this station.
     pub here: Option<Span>,
     /// Distance in metres, and time, at the nearest station before this one where it was seen.
@@ -49,9 +51,9 @@ pub(crate) struct Context {
     /// The same after this one.
     pub after: Option<(f64, Span)>,
     /// Plates that are known of it.
-    pub plates: Vec<(View, String)>,
+    pub plates: Vec<(View, &'a str)>,
     /// Tags, seals and containers that are known of it.
-    pub keys: Vec<(ReadingKind, String)>,
+    pub keys: Vec<(ReadingKind, &'a str)>,
     /// When it left the lane.
     pub left_ms: Option<u64>,
 }
@@ -60,8 +62,44 @@ pub(crate) struct Context {
 #[derive(Clone, Debug)]
 pub(crate) struct Fit {
     pub cost: f64,
-    pub time: String,
+    pub time: When,
     pub identity: Option<&'static str>,
+}
+
+/// How the time of a group stands to what is known of a passage, seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum When {
+    /// Nothing to compare with.
+    Unknown,
+    /// A loop's occupancy, from the other readings at the station.
+    Apart(f64),
+    /// Before the vehicle came to the station.
+    Before(f64),
+    /// After it came, while it was there.
+    There(f64),
+    /// After it left the station.
+    After(f64),
+    /// After it came to the station before, and the earliest that is possible.
+    OnTheWay(f64, f64),
+    /// Before it came to the station after.
+    Ahead(f64),
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("time: ")?;
+        match self {
+            Self::Unknown => f.write_str("unknown"),
+            Self::Apart(s) => write!(f, "{s:.1} s from other readings here"),
+            Self::Before(s) => write!(f, "{s:.1} s before it came here"),
+            Self::There(s) => write!(f, "{s:.1} s after it came here"),
+            Self::After(s) => write!(f, "{s:.1} s after it left here"),
+            Self::OnTheWay(s, earliest) => {
+                write!(f, "{s:.1} s after it came to the station before, possible from {earliest:.1} s")
+            }
+            Self::Ahead(s) => write!(f, "{s:.1} s before it came to the station after"),
+        }
+    }
 }
 
 /// Seconds from `from` to `to`; negative if `to` is earlier.
@@ -74,7 +112,7 @@ fn seconds(from: u64, to: u64) -> f64 {
 
 /// What it costs to say that `group` belongs to the passage of `context`. `loop_here`: another sensor of the station
 /// is a loop, so that a vehicle which is here should be known to be.
-pub(crate) fn fit(group: &Group, context: &Context, loop_here: bool) -> Fit {
+pub(crate) fn fit(group: &Group, context: &Context<'_>, loop_here: bool) -> Fit {
     let (mut cost, time) = match &context.here {
         Some(span) if group.track.kind == ReadingKind::Presence => together(group, span),
         Some(span) => at_station(group, span),
@@ -95,19 +133,19 @@ pub(crate) fn fit(group: &Group, context: &Context, loop_here: bool) -> Fit {
 }
 
 /// A loop was covered; other sensors saw the vehicle here.
-fn together(group: &Group, span: &Span) -> (f64, String) {
+fn together(group: &Group, span: &Span) -> (f64, When) {
     let gap = seconds(span.to, group.first_ms).max(seconds(group.last_ms, span.from)).max(0.0);
     let gap = if group.is_open() && span.from >= group.first_ms { 0.0 } else { gap };
-    let time = format!("time: {gap:.1} s from other readings here");
+    let time = When::Apart(gap);
     if gap < 2.0 { (TOGETHER, time) } else { (gap / 1.5, time) }
 }
 
 /// The vehicle is known to have been at the station.
-fn at_station(group: &Group, span: &Span) -> (f64, String) {
+fn at_station(group: &Group, span: &Span) -> (f64, When) {
     let t = group.anchor_ms();
     let early = seconds(t, span.from);
     let late = if span.open { 0.0 } else { seconds(span.to, t) };
-    let inside = format!("time: {:.1} s after it came here", seconds(span.from, t));
+    let inside = When::There(seconds(span.from, t));
     let view = if let Mark::Plate { view, .. } = &group.mark { Some(*view) } else { None };
     // Reach before and after the span, and what the distance from the edge it belongs to costs per second.
     let (lead, lag) = match (group.track.kind, view) {
@@ -124,27 +162,27 @@ fn at_station(group: &Group, span: &Span) -> (f64, String) {
         None => 0.05 * early.max(late).max(0.0),
     };
     if early > lead {
-        return (1.2 * (early - lead) + drift, format!("time: {early:.1} s before it came here"));
+        return (1.2 * (early - lead) + drift, When::Before(early));
     }
     if late > lag {
         let over = late - lag;
         // A portal's result comes when it has been computed: lateness without a device time says little.
         let excuse = group.track.kind == ReadingKind::Radiation && !group.has_device_time() && over < 60.0;
         let slope = if excuse { 0.1 } else { 1.2 };
-        return (slope * over + drift, format!("time: {late:.1} s after it left here"));
+        return (slope * over + drift, When::After(late));
     }
     (if span.by_presence { TOGETHER + drift } else { drift }, inside)
 }
 
 /// The vehicle has not been seen here: could it be here then?
-fn on_the_way(group: &Group, context: &Context) -> (f64, String) {
+fn on_the_way(group: &Group, context: &Context<'_>) -> (f64, When) {
     let t = if group.track.is_radio() { group.anchor_ms() } else { group.first_ms };
     let mut cost = if context.before.is_none() && context.after.is_none() { 1.5 } else { 0.0 };
-    let mut time = "time: unknown".to_owned();
+    let mut time = When::Unknown;
     if let Some((metres, span)) = &context.before {
         let since_arrival = seconds(span.from, t);
         let earliest = metres / FASTEST_M_S;
-        time = format!("time: {since_arrival:.1} s after the station before, possible from {earliest:.1} s");
+        time = When::OnTheWay(since_arrival, earliest);
         if since_arrival < earliest - JITTER_S {
             return (IMPOSSIBLE, time);
         }
@@ -156,7 +194,7 @@ fn on_the_way(group: &Group, context: &Context) -> (f64, String) {
     if let Some((metres, span)) = &context.after {
         let ahead = seconds(t, span.from);
         if context.before.is_none() {
-            time = format!("time: {ahead:.1} s before the station after");
+            time = When::Ahead(ahead);
         }
         if ahead < metres / FASTEST_M_S - 2.0 * JITTER_S {
             cost += BACKWARDS;
@@ -166,7 +204,7 @@ fn on_the_way(group: &Group, context: &Context) -> (f64, String) {
 }
 
 /// What names say.
-fn by_name(group: &Group, context: &Context) -> (f64, Option<&'static str>) {
+fn by_name(group: &Group, context: &Context<'_>) -> (f64, Option<&'static str>) {
     let known: Vec<f64> = match &group.mark {
         Mark::Plate { text, view, .. } => {
             let same_view = context.plates.iter().filter(|(known, _)| known == view);

@@ -98,21 +98,21 @@ impl Sightings {
     }
 
     /// What is known of each passage for the placing of a track at `station`.
-    pub fn contexts(
+    pub fn contexts<'a>(
         &self,
         passages: &[Passage],
-        groups: &[Group],
+        groups: &'a [Group],
         plan: &Plan,
         track: &Track,
-    ) -> Vec<Context> {
+    ) -> Vec<Context<'a>> {
         let station = track.station;
         let metres = |other: usize| (plan.position_m(station) - plan.position_m(other)).abs();
-        let mut contexts: Vec<Context> = (0..passages.len())
+        let mut contexts: Vec<Context<'a>> = (0..passages.len())
             .zip(passages)
             .map(|(index, passage)| Context {
-                here: self.at(index, station).cloned(),
-                before: self.before(index, station).map(|(at, span)| (metres(at), span.clone())),
-                after: self.after(index, station).map(|(at, span)| (metres(at), span.clone())),
+                here: self.at(index, station).copied(),
+                before: self.before(index, station).map(|(at, span)| (metres(at), *span)),
+                after: self.after(index, station).map(|(at, span)| (metres(at), *span)),
                 plates: Vec::new(),
                 keys: Vec::new(),
                 left_ms: passage.left_ms.or(passage.ended_ms),
@@ -123,9 +123,9 @@ impl Sightings {
             let Some(context) = index.and_then(|index| contexts.get_mut(index)) else { continue };
             match &group.mark {
                 Mark::Plate { text, view, .. } if !text.is_empty() => {
-                    context.plates.push((*view, text.clone()));
+                    context.plates.push((*view, text));
                 }
-                Mark::Key { key, .. } => context.keys.push((group.track.kind, key.clone())),
+                Mark::Key { key, .. } => context.keys.push((group.track.kind, key)),
                 _ => {}
             }
         }

@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod clean;
 mod properties;
 mod stories;
 mod world;

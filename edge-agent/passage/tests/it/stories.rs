@@ -358,3 +358,69 @@ fn a_snapshot_survives_a_changed_layout() {
     let kept: usize = outcome.reports.iter().map(|report| report.entries.len()).sum();
     assert_eq!(kept + outcome.orphans.len(), script.0.len());
 }
+
+/// The checkpoint without the sensors that `drop` names, in its first lane.
+fn without(drop: &[&str]) -> passage::Checkpoint {
+    let mut layout = checkpoint();
+    layout.sensors.retain(|sensor, _| !drop.iter().any(|name| sensor.0 == format!("in-1/{name}")));
+    layout
+}
+
+#[test]
+fn a_lane_without_loops_is_opened_by_its_camera() {
+    let gone = ["entry", "rear", "tag", "portal", "scale", "weight", "seal", "exit", "out"];
+    let mut layout = without(&gone);
+    layout.lanes[0].stations.iter_mut().for_each(|station| {
+        station.required.retain(|kind| *kind != ReadingKind::Weight);
+    });
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05").truck("in-1", 15_000, "X987KH77");
+    gone.iter().for_each(|name| {
+        script.without(&format!("in-1/{name}"));
+    });
+    let outcome = play_in(layout, &script.observations());
+    assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
+    assert_eq!(outcome.states(), [PassageState::Closed, PassageState::Closed]);
+    for report in &outcome.reports {
+        assert_eq!((report.entries.len(), report.missing.len()), (3, 0));
+    }
+}
+
+#[test]
+fn what_is_required_and_not_fitted_is_said_and_not_waited_for() {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05").without("in-1/weight").without("in-1/seal");
+    let outcome = play_in(without(&["weight", "seal"]), &script.observations());
+    let Some(Effect::Publish(first)) = outcome.effects.first() else { panic!("{:?}", outcome.effects) };
+    assert_eq!(first.published.mono_ms, 24_500);
+    assert_eq!(
+        first.missing.iter().map(|missing| missing.reason).collect::<Vec<_>>(),
+        [AbsentReason::NotFitted]
+    );
+}
+
+#[test]
+fn a_lane_of_one_station_closes_when_its_loop_is_free() {
+    let mut layout = without(&["portal", "rpm", "scale", "weight", "seal", "exit", "out"]);
+    layout.lanes[0].stations.truncate(1);
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05").truck("in-1", 16_000, "X987KH77");
+    script.0.retain(|line| ["in-1/entry", "in-1/front", "in-1/rear"].contains(&line.1.as_str()));
+    let outcome = play_in(layout, &script.observations());
+    assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
+    assert_eq!(outcome.states(), [PassageState::Closed, PassageState::Closed]);
+    assert_eq!(outcome.reports.iter().map(|report| report.entries.len()).collect::<Vec<_>>(), [5, 5]);
+}
+
+#[test]
+fn a_vehicle_with_more_readings_than_fit_leaves_the_rest_as_orphans() {
+    let mut script = Script::default();
+    script.say(10_000, "in-1/entry", presence(true));
+    for n in 0..5_000 {
+        script.say(10_100 + n * 10, "in-1/tag", tag("AA", -50.0));
+    }
+    let outcome = script.play();
+    assert_eq!(outcome.reports[0].entries.len(), 4_096);
+    assert_eq!(outcome.orphans.len(), 905);
+    assert!(outcome.orphans.iter().all(|orphan| orphan.why.contains("4096")), "{}", outcome.orphans[0].why);
+}

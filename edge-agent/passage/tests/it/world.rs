@@ -160,7 +160,11 @@ impl Script {
 }
 
 pub fn play(observations: &[Observation]) -> Outcome {
-    let mut engine = Engine::new(checkpoint());
+    play_in(checkpoint(), observations)
+}
+
+pub fn play_in(checkpoint: Checkpoint, observations: &[Observation]) -> Outcome {
+    let mut engine = Engine::new(checkpoint);
     let mut effects = Vec::new();
     for observation in observations {
         effects.extend(engine.step(&observation.stamp.clone(), Input::Observation(observation.clone())));
