@@ -263,13 +263,7 @@ impl Outbox {
     /// # Errors
     /// Storage errors.
     pub fn oldest(&self) -> Result<Option<u64>, OutboxError> {
-        let mut oldest = None;
-        for class in self.classes()? {
-            let first = self.tree.scan_prefix([b'e', class]).keys().next().transpose();
-            let seq = first.map_err(|error| self.storage(error))?.and_then(|key| keys::read_event(&key));
-            oldest = [oldest, seq.map(|(_, seq)| seq)].into_iter().flatten().min();
-        }
-        Ok(oldest)
+        Ok(self.heads()?.into_iter().map(|(_, seq)| seq).min())
     }
 
     /// The classes that have events in the queue, ascending.
@@ -277,18 +271,26 @@ impl Outbox {
     /// # Errors
     /// Storage errors.
     pub fn classes(&self) -> Result<Vec<u8>, OutboxError> {
-        let mut classes = Vec::new();
+        Ok(self.heads()?.into_iter().map(|(class, _)| class).collect())
+    }
+
+    /// The first event of each class that has one, as class and `seq`, in the order of the classes.
+    ///
+    /// # Errors
+    /// Storage errors.
+    pub fn heads(&self) -> Result<Vec<(u8, u64)>, OutboxError> {
+        let mut heads = Vec::new();
         let mut from = Some(0u8);
         while let Some(class) = from {
             let next = self.tree.range(keys::event(class, 0)..keys::event(u8::MAX, u64::MAX)).keys().next();
             let key = next.transpose().map_err(|error| self.storage(error))?;
             from = None;
-            if let Some((class, _)) = key.and_then(|key| keys::read_event(&key)) {
-                classes.push(class);
+            if let Some((class, seq)) = key.and_then(|key| keys::read_event(&key)) {
+                heads.push((class, seq));
                 from = class.checked_add(1);
             }
         }
-        Ok(classes)
+        Ok(heads)
     }
 
     /// Up to `limit` events of `class` whose `seq` is above `after`, in order. An entry that cannot be read is put in
