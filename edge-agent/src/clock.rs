@@ -26,7 +26,8 @@ impl Clock {
     /// Now. The monotonic part counts from the start of the machine and goes on over a restart of the daemon.
     pub fn now(&self) -> Stamp {
         let mono = clock_gettime(ClockId::Boottime);
-        let mono_ms = u64::try_from(mono.tv_sec).unwrap_or(0) * 1000 + u64::try_from(mono.tv_nsec).unwrap_or(0) / 1_000_000;
+        let mono_ms = u64::try_from(mono.tv_sec).unwrap_or(0) * 1000
+            + u64::try_from(mono.tv_nsec).unwrap_or(0) / 1_000_000;
         let clock =
             if Path::new(SYNCHRONIZED).exists() { ClockQuality::Synced } else { ClockQuality::Unsynced };
         Stamp { mono_ms, utc: utc_now(), clock, boot: self.boot.clone() }

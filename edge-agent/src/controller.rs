@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context;
 use interface::{Observation, ObservationId, Outgoing, SensorId, Stamp};
 use outbox::{New, Outbox, OutboxError};
-use packet::{CommandResult, CommandState};
+use packet::{CommandResult, CommandState, LoadMessage};
 use passage::{Checkpoint, Decision, Effect, Engine, Input, PassageId, Verdict};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -24,11 +24,12 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::evidence::EvidenceStore;
+use crate::feed::event_of;
 use crate::gate::GateRequest;
 use crate::health::HealthTable;
 use crate::journal::{Header, Journal, Limits, Record, VERSION};
+use crate::load::LoadCounter;
 use crate::metrics::Metrics;
-use crate::publishing::events_of;
 use crate::supervisor::SensorLost;
 
 /// Inputs taken together: one journal write, one outbox commit.
@@ -47,6 +48,8 @@ pub struct IncomingDecision {
     pub passage: PassageId,
     /// What was decided.
     pub verdict: Verdict,
+    /// Not to be begun after this monotonic time, milliseconds.
+    pub deadline_mono_ms: u64,
 }
 
 /// Everything the controller listens to. Each channel is bounded; a full one makes its sender wait.
@@ -69,6 +72,8 @@ pub struct Outlets {
     pub results: mpsc::Sender<CommandResult>,
     /// Rises when the outbox has grown.
     pub wake: watch::Sender<u64>,
+    /// How busy the lanes are, newest count.
+    pub load: watch::Sender<Option<LoadMessage>>,
     /// Rises with every turn of the loop, so that a watchdog sees it alive.
     pub alive: watch::Sender<u64>,
 }
@@ -86,6 +91,7 @@ pub struct Controller {
     metrics: Metrics,
     last_seq: BTreeMap<SensorId, u64>,
     last_stamp: Stamp,
+    load: LoadCounter,
     held: Vec<Effect>,
 }
 
@@ -111,9 +117,15 @@ impl Controller {
         health: HealthTable,
         metrics: Metrics,
     ) -> anyhow::Result<Self> {
+        let lanes: Vec<_> = checkpoint.lanes.iter().map(|lane| lane.id.clone()).collect();
         let (site, box_id) = (checkpoint.site.clone(), checkpoint.box_id.clone());
-        let first_header =
-            Header { journal: VERSION, site: site.clone(), box_id: box_id.clone(), last_seq: BTreeMap::new(), snapshot: None };
+        let first_header = Header {
+            journal: VERSION,
+            site: site.clone(),
+            box_id: box_id.clone(),
+            last_seq: BTreeMap::new(),
+            snapshot: None,
+        };
         let (journal, recovered) = Journal::open(&stores.journal, stores.journal_limits, &first_header)
             .with_context(|| format!("failed to open the journal in {}", stores.journal.display()))?;
         let mut controller = Self {
@@ -128,6 +140,7 @@ impl Controller {
             metrics,
             last_seq: BTreeMap::new(),
             last_stamp: Stamp::default(),
+            load: LoadCounter::new(lanes),
             held: Vec::new(),
         };
         if let Some(recovered) = recovered {
@@ -136,18 +149,27 @@ impl Controller {
         Ok(controller)
     }
 
-    fn recover(&mut self, checkpoint: Checkpoint, recovered: crate::journal::Recovered) -> anyhow::Result<()> {
+    fn recover(
+        &mut self,
+        checkpoint: Checkpoint,
+        recovered: crate::journal::Recovered,
+    ) -> anyhow::Result<()> {
         for (line, reason) in &recovered.unreadable {
             error!("journal line {line} cannot be read and is skipped: {reason}");
         }
         if recovered.torn_bytes > 0 {
-            warn!("the journal ended in the middle of a line ({} bytes); nobody had acted on it", recovered.torn_bytes);
+            warn!(
+                "the journal ended in the middle of a line ({} bytes); nobody had acted on it",
+                recovered.torn_bytes
+            );
         }
         self.last_seq = recovered.header.last_seq;
         if let Some(snapshot) = recovered.header.snapshot {
             match serde_json::from_value::<Engine>(snapshot) {
                 Ok(snapshot) => self.engine = Engine::restore(checkpoint, snapshot),
-                Err(error) => error!("the engine's snapshot cannot be read, open passages of older segments are lost: {error}"),
+                Err(error) => error!(
+                    "the engine's snapshot cannot be read, open passages of older segments are lost: {error}"
+                ),
             }
         }
         let count = recovered.records.len();
@@ -161,7 +183,7 @@ impl Controller {
             self.held.extend(effects.into_iter().filter(|effect| !matches!(effect, Effect::Gate { .. })));
         }
         self.publish_held()?;
-        info!("took up the journal: {count} inputs, {} passages open", self.engine.open_passages());
+        info!("took up the journal: {count} inputs, {} passages open", self.engine.open_passages().len());
         Ok(())
     }
 
@@ -180,6 +202,7 @@ impl Controller {
             if last_housekeeping.elapsed() >= HOUSEKEEPING {
                 last_housekeeping = std::time::Instant::now();
                 self.keep_house();
+                outlets.load.send_replace(Some(self.load.message(&self.last_stamp)));
             }
             outlets.alive.send_modify(|turns| *turns += 1);
         }
@@ -191,7 +214,8 @@ impl Controller {
     /// Waits for inputs, for the engine's next deadline, or for housekeeping.
     async fn gather(&self, inlets: &mut Inlets, stop: &CancellationToken) -> Vec<Heard> {
         let now = self.clock.now().mono_ms;
-        let until_deadline = self.engine.next_deadline().map_or(u64::MAX, |deadline| deadline.saturating_sub(now));
+        let until_deadline =
+            self.engine.next_deadline().map_or(u64::MAX, |deadline| deadline.saturating_sub(now));
         let wait = HOUSEKEEPING.min(Duration::from_millis(until_deadline));
         let room = self.held.len() < MOST_HELD;
         let first = tokio::select! {
@@ -211,7 +235,9 @@ impl Controller {
 
     /// One turn: journal, engine, outbox, gates.
     fn turn(&mut self, inputs: Vec<Heard>, outlets: &Outlets) {
-        let records: Vec<_> = inputs.into_iter().map(|heard| self.record(heard)).collect();
+        let deadlines: BTreeMap<_, _> = inputs.iter().filter_map(Heard::deadline).collect();
+        let records: Vec<_> =
+            inputs.into_iter().filter_map(|heard| self.record(heard, &outlets.results)).collect();
         self.write_journal(&records);
         let mut effects = Vec::new();
         for Record { stamp, input } in records {
@@ -219,16 +245,17 @@ impl Controller {
         }
         let now = self.stamp();
         effects.extend(self.engine.tick(&now));
-        let (gates, published): (Vec<_>, Vec<_>) =
-            effects.into_iter().partition(|effect| matches!(effect, Effect::Gate { .. } | Effect::DecisionRefused { .. }));
+        let (gates, published): (Vec<_>, Vec<_>) = effects
+            .into_iter()
+            .partition(|effect| matches!(effect, Effect::Gate { .. } | Effect::DecisionRefused { .. }));
         self.held.extend(published);
         if let Err(error) = self.publish_held() {
             error!("{error:#}; {} events are held and tried again", self.held.len());
         } else {
             outlets.wake.send_modify(|version| *version += 1);
         }
-        self.metrics.open_passages(self.engine.open_passages());
-        for request in gate_requests(gates, &outlets.results) {
+        self.metrics.open_passages(self.engine.open_passages().len());
+        for request in gate_requests(gates, &deadlines, &outlets.results) {
             if let Err(refused) = outlets.gates.try_send(request) {
                 error!("the gates do not take commands; not done: {refused}");
             }
@@ -244,16 +271,22 @@ impl Controller {
         self.last_stamp.clone()
     }
 
-    fn record(&mut self, heard: Heard) -> Record {
+    /// Stamps what was heard; `None` for a decision that came too late.
+    fn record(&mut self, heard: Heard, results: &mpsc::Sender<CommandResult>) -> Option<Record> {
         let stamp = self.stamp();
         let input = match heard {
             Heard::Reading(outgoing) => Input::Observation(self.observation(outgoing, &stamp)),
             Heard::Lost(SensorLost { sensor, offline }) => Input::SensorState { sensor, offline },
-            Heard::Decision(IncomingDecision { command_id, passage, verdict }) => {
-                Input::Decision { passage, decision: Decision { verdict, by: "iispp".to_owned(), command_id } }
+            Heard::Decision(late) if late.deadline_mono_ms < stamp.mono_ms => {
+                answer(results, late.command_id, CommandState::Expired, "came too late".to_owned());
+                return None;
             }
+            Heard::Decision(IncomingDecision { command_id, passage, verdict, .. }) => Input::Decision {
+                passage,
+                decision: Decision { verdict, by: "iispp".to_owned(), command_id },
+            },
         };
-        Record { stamp, input }
+        Some(Record { stamp, input })
     }
 
     fn observation(&mut self, outgoing: Outgoing, stamp: &Stamp) -> Observation {
@@ -266,7 +299,9 @@ impl Controller {
             match self.evidence.keep(bytes) {
                 Ok(name) => names.push(name),
                 // The reading matters more than its proof.
-                Err(error) => error!(%sensor, "failed to keep evidence: {error}; the reading goes on without it"),
+                Err(error) => {
+                    error!(%sensor, "failed to keep evidence: {error}; the reading goes on without it")
+                }
             }
         }
         self.health.reading(&sensor, stamp.utc);
@@ -288,10 +323,16 @@ impl Controller {
         if self.held.is_empty() {
             return Ok(());
         }
-        let events: Vec<New> = self.held.iter().filter_map(|effect| events_of(&self.site, &self.box_id, effect)).collect();
+        let events: Vec<New> =
+            self.held.iter().filter_map(|effect| event_of(&self.site, &self.box_id, effect)).collect();
         match self.outbox.append_batch(events) {
             Ok(_) => {
-                self.metrics.published(&self.held);
+                for effect in &self.held {
+                    self.metrics.published(effect);
+                    if let Effect::Publish(report) = effect {
+                        self.load.note(report);
+                    }
+                }
                 self.held.clear();
                 Ok(())
             }
@@ -333,29 +374,51 @@ enum Heard {
     Decision(IncomingDecision),
 }
 
+impl Heard {
+    /// A command's name and the time until which it may be begun.
+    fn deadline(&self) -> Option<(String, u64)> {
+        match self {
+            Self::Decision(decision) => Some((decision.command_id.clone(), decision.deadline_mono_ms)),
+            _ => None,
+        }
+    }
+}
+
 fn drain(inlets: &mut Inlets) -> Vec<Heard> {
     let readings = std::iter::from_fn(|| inlets.readings.try_recv().ok()).map(Heard::Reading);
     readings.chain(std::iter::from_fn(|| inlets.lost.try_recv().ok()).map(Heard::Lost)).collect()
 }
 
 /// Gathers the gate actions of one command into one request.
-fn gate_requests(effects: Vec<Effect>, results: &mpsc::Sender<CommandResult>) -> Vec<GateRequest> {
+fn gate_requests(
+    effects: Vec<Effect>,
+    deadlines: &BTreeMap<String, u64>,
+    results: &mpsc::Sender<CommandResult>,
+) -> Vec<GateRequest> {
     let mut requests: Vec<GateRequest> = Vec::new();
     for effect in effects {
         match effect {
             Effect::Gate { lane, action, command_id, .. } => match requests.last_mut() {
-                Some(request) if request.lane == lane && request.command_id == command_id => request.actions.push(action),
-                _ => requests.push(GateRequest { lane, actions: vec![action], command_id }),
-            },
-            Effect::DecisionRefused { command_id, why } => {
-                warn!("decision {command_id} not carried out: {why}");
-                let result = CommandResult { id: command_id, state: CommandState::Failed, detail: Some(why) };
-                if let Err(refused) = results.try_send(result) {
-                    error!("the uplink does not take results: {refused}");
+                Some(request) if request.lane == lane && request.command_id == command_id => {
+                    request.actions.push(action)
                 }
+                _ => {
+                    let deadline_mono_ms = command_id.as_ref().and_then(|id| deadlines.get(id)).copied();
+                    requests.push(GateRequest { lane, actions: vec![action], command_id, deadline_mono_ms });
+                }
+            },
+            Effect::DecisionRefused { command_id, why, .. } => {
+                warn!("decision {command_id} not carried out: {why}");
+                answer(results, command_id, CommandState::Failed, why);
             }
             _ => {}
         }
     }
     requests
+}
+
+fn answer(results: &mpsc::Sender<CommandResult>, id: String, state: CommandState, detail: String) {
+    if let Err(refused) = results.try_send(CommandResult { id, state, detail: Some(detail) }) {
+        error!("the uplink does not take results: {refused}");
+    }
 }

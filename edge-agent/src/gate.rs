@@ -9,6 +9,8 @@ use passage::LaneId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info};
 
+use crate::clock::Clock;
+
 /// A gate driver answers within this time or counts as failed: long enough for a barrier that waits for the loop under
 /// it and then travels.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -22,6 +24,8 @@ pub struct GateRequest {
     pub actions: Vec<GateAction>,
     /// The command that asked for it, if one did.
     pub command_id: Option<String>,
+    /// Not to be begun after this monotonic time, milliseconds: a stale "open" must never fire.
+    pub deadline_mono_ms: Option<u64>,
 }
 
 /// Where a gate driver takes its commands, while it runs.
@@ -33,20 +37,33 @@ pub struct Gates(pub BTreeMap<LaneId, (SensorId, GateCommands)>);
 
 impl Gates {
     /// Serves requests until the sender is gone. Lanes do not wait for each other.
-    pub async fn run(self, mut requests: mpsc::Receiver<GateRequest>, results: mpsc::Sender<CommandResult>) {
+    pub async fn run(
+        self,
+        mut requests: mpsc::Receiver<GateRequest>,
+        results: mpsc::Sender<CommandResult>,
+        clock: Clock,
+    ) {
         let mut lanes = BTreeMap::new();
         while let Some(request) = requests.recv().await {
             let sender = lanes.entry(request.lane.clone()).or_insert_with(|| {
                 let (sender, receiver) = mpsc::channel(16);
-                tokio::spawn(serve_lane(self.0.get(&request.lane).cloned(), receiver, results.clone()));
+                tokio::spawn(serve_lane(
+                    self.0.get(&request.lane).cloned(),
+                    receiver,
+                    results.clone(),
+                    clock.clone(),
+                ));
                 sender
             });
             if let Err(refused) = sender.try_send(request) {
                 // Sixteen waiting actions mean that the gate does not answer; more would only be stale.
                 let request = match refused {
-                    mpsc::error::TrySendError::Full(request) | mpsc::error::TrySendError::Closed(request) => request,
+                    mpsc::error::TrySendError::Full(request) | mpsc::error::TrySendError::Closed(request) => {
+                        request
+                    }
                 };
-                report(&results, &request, Err("the gate has sixteen actions waiting; not done".to_owned())).await;
+                let why = "the gate has sixteen actions waiting; not done".to_owned();
+                report(&results, &request, CommandState::Failed, why).await;
             }
         }
     }
@@ -56,17 +73,36 @@ async fn serve_lane(
     gate: Option<(SensorId, GateCommands)>,
     mut requests: mpsc::Receiver<GateRequest>,
     results: mpsc::Sender<CommandResult>,
+    clock: Clock,
 ) {
     while let Some(request) = requests.recv().await {
+        if request.deadline_mono_ms.is_some_and(|deadline| deadline < clock.now().mono_ms) {
+            report(
+                &results,
+                &request,
+                CommandState::Expired,
+                "its time ran out before the gate was free".to_owned(),
+            )
+            .await;
+            continue;
+        }
         let outcome = match &gate {
             Some((sensor, commands)) => perform(sensor, commands, &request.actions).await,
             None => Ok("recorded; this lane has no gate".to_owned()),
         };
-        report(&results, &request, outcome).await;
+        let (state, detail) = match outcome {
+            Ok(detail) => (CommandState::Done, detail),
+            Err(detail) => (CommandState::Failed, detail),
+        };
+        report(&results, &request, state, detail).await;
     }
 }
 
-async fn perform(sensor: &SensorId, commands: &GateCommands, actions: &[GateAction]) -> Result<String, String> {
+async fn perform(
+    sensor: &SensorId,
+    commands: &GateCommands,
+    actions: &[GateAction],
+) -> Result<String, String> {
     let mut done = Vec::new();
     for action in actions {
         let (reply, answer) = oneshot::channel();
@@ -81,17 +117,17 @@ async fn perform(sensor: &SensorId, commands: &GateCommands, actions: &[GateActi
     Ok(done.join("; "))
 }
 
-async fn report(results: &mpsc::Sender<CommandResult>, request: &GateRequest, outcome: Result<String, String>) {
-    let (state, detail) = match outcome {
-        Ok(detail) => {
-            info!(lane = %request.lane, "gate: {detail}");
-            (CommandState::Done, detail)
-        }
-        Err(detail) => {
-            error!(lane = %request.lane, "gate: {:?} not done: {detail}", request.actions);
-            (CommandState::Failed, detail)
-        }
-    };
+async fn report(
+    results: &mpsc::Sender<CommandResult>,
+    request: &GateRequest,
+    state: CommandState,
+    detail: String,
+) {
+    if state == CommandState::Done {
+        info!(lane = %request.lane, "gate: {detail}");
+    } else {
+        error!(lane = %request.lane, "gate: {:?} not done: {detail}", request.actions);
+    }
     if let Some(id) = &request.command_id {
         let result = CommandResult { id: id.clone(), state, detail: Some(detail) };
         // Only fails when the uplink has ended; the command's stored state then answers after the restart.
@@ -108,6 +144,7 @@ mod tests {
             lane: LaneId("in-1".into()),
             actions: vec![GateAction::OpenBarrier],
             command_id: Some(command_id.into()),
+            deadline_mono_ms: None,
         }
     }
 
@@ -118,7 +155,7 @@ mod tests {
         let gates = Gates(BTreeMap::from([(LaneId("in-1".into()), (SensorId::from("gate"), receiver))]));
         let (requests, request_receiver) = mpsc::channel(4);
         let (results, mut outcomes) = mpsc::channel(4);
-        tokio::spawn(gates.run(request_receiver, results));
+        tokio::spawn(gates.run(request_receiver, results, Clock::new().unwrap()));
 
         requests.send(request("c1")).await.unwrap();
         let command = commands.recv().await.unwrap();
@@ -131,5 +168,8 @@ mod tests {
         let result = outcomes.recv().await.unwrap();
         assert_eq!(result.state, CommandState::Failed);
         assert_eq!(result.detail.as_deref(), Some("gate gate is offline"));
+
+        requests.send(GateRequest { deadline_mono_ms: Some(0), ..request("c3") }).await.unwrap();
+        assert_eq!(outcomes.recv().await.unwrap().state, CommandState::Expired);
     }
 }

@@ -85,7 +85,9 @@ pub fn parse_line(text: &str) -> Result<Line, serde_json::Error> {
             input: Input::Observation(observation),
         }))),
         // Another writer may order the keys of a header differently.
-        Err(error) => serde_json::from_str::<Header>(text).map(|header| Line::Header(Box::new(header))).map_err(|_| error),
+        Err(error) => serde_json::from_str::<Header>(text)
+            .map(|header| Line::Header(Box::new(header)))
+            .map_err(|_| error),
     }
 }
 
@@ -94,7 +96,10 @@ fn write_line(buffer: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
         Input::Observation(observation) => serde_json::to_writer(&mut *buffer, observation)?,
         input => {
             let Stamp { mono_ms, utc, clock, boot } = record.stamp.clone();
-            serde_json::to_writer(&mut *buffer, &InputLine { input: input.clone(), mono_ms, at: utc, boot, clock })?;
+            serde_json::to_writer(
+                &mut *buffer,
+                &InputLine { input: input.clone(), mono_ms, at: utc, boot, clock },
+            )?;
         }
     }
     buffer.push(b'\n');
@@ -148,7 +153,8 @@ impl Journal {
             file.set_len(bytes)?;
         }
         file.flush()?;
-        let journal = Self { directory: directory.to_owned(), limits, number, file, bytes, buffer: Vec::new() };
+        let journal =
+            Self { directory: directory.to_owned(), limits, number, file, bytes, buffer: Vec::new() };
         Ok((journal, Some(recovered)))
     }
 
@@ -262,7 +268,13 @@ mod tests {
     use interface::{ObservationId, Reading};
 
     fn header() -> Header {
-        Header { journal: VERSION, site: "S".into(), box_id: "b".into(), last_seq: BTreeMap::new(), snapshot: None }
+        Header {
+            journal: VERSION,
+            site: "S".into(),
+            box_id: "b".into(),
+            last_seq: BTreeMap::new(),
+            snapshot: None,
+        }
     }
 
     fn record(seq: u64) -> Record {

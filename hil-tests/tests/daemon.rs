@@ -1,0 +1,287 @@
+//! The daemon as a process: started from a site file, killed in the middle, started again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use hil_tests::peer::{Peer, free_port, repository, wait_until};
+use hil_tests::sim::modbus::RemoteIo;
+use hil_tests::sim::scale::SimScale;
+use hil_tests::sim::tenso_m::TensoM;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// The daemon lies beside the tests' own program; `cargo test --workspace` and `cargo xtask test` build it.
+fn edge_agent() -> PathBuf {
+    let deps = std::env::current_exe().unwrap();
+    let program = deps.parent().unwrap().parent().unwrap().join("edge-agent");
+    assert!(program.exists(), "{} is missing: run `cargo build -p edge-agent`", program.display());
+    program
+}
+
+struct Rig {
+    folder: tempfile::TempDir,
+    io: RemoteIo,
+    scale: SimScale,
+    metrics: u16,
+    daemon: Option<Peer>,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let io = RemoteIo::start().await.unwrap();
+        let scale = SimScale::on_tcp(TensoM::new()).await.unwrap();
+        let metrics = free_port().unwrap();
+        let text = format!(
+            r#"
+[site]
+id = "RU10702030"
+box = "gw-1"
+[[lane]]
+id = "in-1"
+direction = "in"
+[[lane.station]]
+id = "entry"
+position_m = 0.0
+[[lane.station]]
+id = "scale"
+position_m = 10.0
+required = ["weight"]
+deadline_s = 30
+[[lane.station]]
+id = "exit"
+position_m = 20.0
+[[sensor]]
+id = "loop-entry"
+station = "in-1/entry"
+protocol = "gate-io/modbus"
+address = "{io}"
+presence_input = 0
+[[sensor]]
+id = "scale"
+station = "in-1/scale"
+protocol = "weigh-scale/tenso_m"
+address = "{scale}"
+[[sensor]]
+id = "loop-exit"
+station = "in-1/exit"
+protocol = "gate-io/modbus"
+address = "{io}"
+presence_input = 1
+[storage]
+directory = "store"
+[status]
+listen = "127.0.0.1:{metrics}"
+"#,
+            io = io.address(),
+            scale = scale.address().unwrap(),
+        );
+        std::fs::write(folder.path().join("site.toml"), text).unwrap();
+        Self { folder, io, scale, metrics, daemon: None }
+    }
+
+    fn site(&self) -> PathBuf {
+        self.folder.path().join("site.toml")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(edge_agent());
+        command.args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    async fn start(&mut self) {
+        let site = self.site();
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let mut command = self.command(&["run"]);
+        command.arg(site).stderr(Stdio::from(log));
+        self.daemon = Some(Peer::spawn(&mut command).unwrap());
+        for sensor in ["loop-entry", "scale", "loop-exit"] {
+            self.wait_for_metric(&format!("edge_agent_sensor_up{{sensor=\"{sensor}\"}} 1")).await;
+        }
+    }
+
+    async fn metrics(&self) -> String {
+        let mut text = String::new();
+        if let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", self.metrics)).await {
+            let _ = stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").await;
+            let _ = stream.read_to_string(&mut text).await;
+        }
+        text
+    }
+
+    async fn wait_for_metric(&self, line: &str) {
+        let seen = wait_until(line, LIMIT, async || self.metrics().await.contains(line)).await;
+        if let Err(error) = seen {
+            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            panic!("{error}\n{}\n{log}", self.metrics().await);
+        }
+    }
+
+    /// Waits until the daemon has taken `count` readings of a sensor since it was started.
+    async fn wait_for_readings(&self, sensor: &str, kind: &str, count: u64) {
+        self.wait_for_metric(&format!(
+            "edge_agent_readings_total{{sensor=\"{sensor}\",kind=\"{kind}\"}} {count}"
+        ))
+        .await;
+    }
+
+    fn kill(&mut self) {
+        // Dropping a peer kills it with SIGKILL.
+        self.daemon = None;
+    }
+
+    fn terminate(&mut self) {
+        let mut daemon = self.daemon.take().unwrap();
+        let id = i32::try_from(daemon.0.id()).unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGTERM).unwrap();
+        let status = daemon.0.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
+
+    /// Every event of the outbox.
+    fn events(&self) -> Vec<serde_json::Value> {
+        let output = self.command(&["outbox"]).arg(self.site()).arg("export").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn journal(folder: &Path) -> PathBuf {
+    folder.join("store/journal/journal-00000001.jsonl")
+}
+
+/// A vehicle is in the lane when the daemon is killed with SIGKILL; the daemon that is started again goes on with the
+/// same passage, and nothing is in the outbox twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_in_mid_passage_changes_nothing() {
+    let mut rig = Rig::new().await;
+    rig.start().await;
+    // The first state after connecting is reported too.
+    rig.wait_for_readings("loop-entry", "presence", 1).await;
+    rig.io.set_input(0, true);
+    rig.wait_for_readings("loop-entry", "presence", 2).await;
+    rig.kill();
+    rig.start().await;
+    rig.io.set_input(0, false);
+    rig.scale.put(18_540, 200);
+    rig.wait_for_readings("scale", "weight", 1).await;
+    rig.wait_for_metric("edge_agent_events_total{kind=\"packet\"} 1").await;
+    rig.kill();
+    rig.start().await;
+    rig.terminate();
+
+    let events = rig.events();
+    let packets: Vec<_> = events.iter().filter_map(|event| event["payload"]["data"].as_object()).collect();
+    let passages: BTreeSet<_> =
+        packets.iter().filter_map(|packet| packet.get("passage_id")).map(|id| id.to_string()).collect();
+    assert_eq!(passages.len(), 1, "{events:#?}");
+    let packet = packets.last().unwrap();
+    assert_eq!(packet["complete"], true, "{packet:#?}");
+    let sensors: BTreeSet<_> = packet["observations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["sensor"].as_str().unwrap())
+        .collect();
+    assert!(sensors.contains("loop-entry") && sensors.contains("scale"), "{sensors:?}");
+    let ids: Vec<_> = events.iter().map(|event| event["id"].to_string()).collect();
+    let unique: BTreeSet<_> = ids.iter().collect();
+    assert_eq!(ids.len(), unique.len(), "an event is there twice: {ids:?}");
+
+    // The same packets come out of the journal, twice the same bytes.
+    let replay = || {
+        let output = rig
+            .command(&["replay", "--config"])
+            .arg(rig.site())
+            .arg(journal(rig.folder.path()))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    let first = replay();
+    assert_eq!(first, replay());
+    let line: serde_json::Value =
+        serde_json::from_slice(first.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    assert_eq!(line["passage_id"], packet["passage_id"]);
+}
+
+/// The three answers of `edge-agent check`.
+#[test]
+fn check_explains_a_good_file_and_lists_every_problem_of_a_bad_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = folder.path().join("site.toml");
+    let check = |text: &str| {
+        std::fs::write(&site, text).unwrap();
+        Command::new(edge_agent()).arg("check").arg(&site).output().unwrap()
+    };
+    let good = r#"
+[site]
+id = "S"
+box = "b"
+[[lane]]
+id = "in-1"
+direction = "in"
+[[lane.station]]
+id = "entry"
+position_m = 0.0
+[[sensor]]
+id = "loop"
+station = "in-1/entry"
+protocol = "replay"
+reading = "presence"
+"#;
+    let answer = check(good);
+    assert!(answer.status.success());
+    assert!(String::from_utf8_lossy(&answer.stdout).contains("loop"));
+    let bad = good.replace("in-1/entry", "in-1/entri").replace("replay", "reply").replace("box", "bix");
+    let answer = check(&bad);
+    assert_eq!(answer.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&answer.stderr).into_owned();
+    for wanted in
+        ["did you mean `in-1/entry`", "did you mean `replay`", "did you mean `box`", "site.toml:14:"]
+    {
+        assert!(text.contains(wanted), "{wanted} is not in\n{text}");
+    }
+}
+
+#[test]
+fn replay_of_a_journal_gives_each_observation_once_and_the_same_bytes_twice() {
+    let config = repository().join("hil-tests/tests/vectors/replay/site.toml");
+    let journal = repository().join("hil-tests/tests/vectors/replay/journal.jsonl");
+    let replay = || {
+        let output = Command::new(edge_agent())
+            .args(["replay", "--config"])
+            .arg(&config)
+            .arg(&journal)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = replay();
+    assert_eq!(text, replay());
+    let mut seen: BTreeMap<(String, u64), u32> = BTreeMap::new();
+    let mut note = |entry: &serde_json::Value| {
+        let name = (entry["sensor"].as_str().unwrap().to_owned(), entry["seq"].as_u64().unwrap());
+        *seen.entry(name).or_default() += 1;
+    };
+    for line in text.lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        match line.get("orphan") {
+            Some(orphan) => note(orphan),
+            None => line["observations"].as_array().unwrap().iter().for_each(&mut note),
+        }
+    }
+    let lines =
+        std::fs::read_to_string(&journal).unwrap().lines().filter(|line| line.contains("\"sensor\"")).count();
+    assert_eq!(seen.len(), lines);
+    assert!(seen.values().all(|count| *count == 1), "{seen:?}");
+}
