@@ -146,6 +146,7 @@ impl Controller {
         if let Some(recovered) = recovered {
             controller.recover(checkpoint, recovered)?;
         }
+        controller.expect_sensors()?;
         Ok(controller)
     }
 
@@ -184,6 +185,24 @@ impl Controller {
         }
         self.publish_held()?;
         info!("took up the journal: {count} inputs, {} passages open", self.engine.open_passages().len());
+        Ok(())
+    }
+
+    /// Tells the engine that no sensor has been heard yet: what one says first may be its state, not an event.
+    fn expect_sensors(&mut self) -> anyhow::Result<()> {
+        let stamp = self.stamp();
+        let sensors = self.health.all().into_keys();
+        let records: Vec<_> = sensors
+            .map(|sensor| Record {
+                stamp: stamp.clone(),
+                input: Input::SensorState { sensor, offline: true },
+            })
+            .collect();
+        self.journal.append(&records).context("failed to write the journal")?;
+        for Record { stamp, input } in records {
+            let effects = self.engine.step(&stamp, input);
+            self.held.extend(effects.into_iter().filter(|effect| !matches!(effect, Effect::Gate { .. })));
+        }
         Ok(())
     }
 

@@ -59,7 +59,8 @@ pub fn supervise(sensor: Arc<ConfiguredSensor>, outlets: Outlets, stop: Cancella
     let slot = frames.clone();
     let id = sensor.id.clone();
     let task = tokio::spawn(async move {
-        Supervisor { sensor, outlets, commands: commands_sender, frames: slot, offline: false }
+        // Until it has been heard, nobody can say that it is there.
+        Supervisor { sensor, outlets, commands: commands_sender, frames: slot, offline: true }
             .run(stop)
             .await;
     });
@@ -118,8 +119,8 @@ impl Supervisor {
                 }
                 Ok(()) = state.changed() => {
                     let (state, error) = state.borrow_and_update().clone();
-                    // A driver that says "connecting" again and again after a fault is still offline to everybody else.
-                    if state != HealthState::Connecting || !self.offline {
+                    // A driver that connects again after a fault is offline to everybody else until it has.
+                    if state != HealthState::Connecting {
                         self.state(state, error).await;
                     }
                 }
@@ -142,7 +143,11 @@ impl Supervisor {
             warn!(sensor = %self.sensor.id, "degraded: {}", error.as_deref().unwrap_or("no reason given"));
         }
         self.outlets.health.set_state(&self.sensor.id, state, error);
-        let offline = state == HealthState::Offline;
+        let offline = match state {
+            HealthState::Offline => true,
+            HealthState::Online | HealthState::Degraded => false,
+            HealthState::Connecting => self.offline,
+        };
         if offline != self.offline {
             self.offline = offline;
             let lost = SensorLost { sensor: self.sensor.id.clone(), offline };

@@ -149,7 +149,12 @@ listen = "127.0.0.1:{metrics}"
         let output = self.command(&["outbox"]).arg(self.site()).arg("export").output().unwrap();
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let event = |line: &str| {
+            let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
+            event["payload"] = serde_json::from_str(event["payload"].as_str().unwrap()).unwrap();
+            event
+        };
+        text.lines().map(event).collect()
     }
 }
 
@@ -246,7 +251,7 @@ reading = "presence"
     assert_eq!(answer.status.code(), Some(1));
     let text = String::from_utf8_lossy(&answer.stderr).into_owned();
     for wanted in
-        ["did you mean `in-1/entry`", "did you mean `replay`", "did you mean `box`", "site.toml:14:"]
+        ["did you mean \"in-1/entry\"", "did you mean \"replay\"", "did you mean `box`", "site.toml:14:"]
     {
         assert!(text.contains(wanted), "{wanted} is not in\n{text}");
     }

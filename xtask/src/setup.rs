@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::shell::{cargo, local, root, run, succeeds};
+use crate::shell::{cargo, local, root, run};
 
 /// Debian packages, and what each is for.
 const PACKAGES: &[(&str, &str)] = &[
@@ -245,6 +245,8 @@ fn fetch_wheel(source: &Source, work: &Path, unpacked: &Path) -> anyhow::Result<
             "--only-binary=:all:",
             "--require-hashes",
         ])
+        .args(source.platform.iter().flat_map(|platform| ["--platform", platform]))
+        .args(source.python.iter().flat_map(|version| ["--python-version", version]))
         .arg("-d")
         .arg(&wheels)
         .arg("-r")
@@ -277,9 +279,4 @@ pub fn cargo_deny() -> anyhow::Result<PathBuf> {
     .arg("--target-dir")
     .arg(root().join("target/cargo-deny")))?;
     Ok(program)
-}
-
-/// Whether a program is on the path.
-pub fn has_program(name: &str) -> bool {
-    succeeds(Command::new("sh").args(["-c", &format!("command -v {name}")]))
 }

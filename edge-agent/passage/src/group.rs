@@ -138,16 +138,17 @@ impl Group {
     }
 
     /// Whether an observation that happened at `at_ms` surely belongs to this group. `edge_since` says whether a loop at the
-    /// station changed since the group's last reading.
-    pub fn accepts(&self, reading: &Reading, at_ms: u64, edge_since: bool) -> bool {
+    /// station changed since the group's last reading, `away_since` whether the sensor was offline: a loop that comes back
+    /// tells its state again.
+    pub fn accepts(&self, reading: &Reading, at_ms: u64, edge_since: bool, away_since: bool) -> bool {
         let gap = at_ms.saturating_sub(self.last_ms);
         self.items.len() < ITEMS
             && match (&self.mark, reading) {
                 (Mark::Occupancy { rise, fall }, Reading::Presence { occupied }) => {
                     match (occupied, rise, fall) {
-                        (true, Some(rise), None) => at_ms.saturating_sub(*rise) < TWICE_MS,
+                        (true, Some(rise), None) => away_since || at_ms.saturating_sub(*rise) < TWICE_MS,
                         (true, Some(_), Some(fall)) => at_ms.saturating_sub(*fall) < DROPOUT_MS,
-                        (false, _, Some(fall)) => at_ms.saturating_sub(*fall) < TWICE_MS,
+                        (false, _, Some(fall)) => away_since || at_ms.saturating_sub(*fall) < TWICE_MS,
                         (false, _, None) => true,
                         (true, None, _) => false,
                     }

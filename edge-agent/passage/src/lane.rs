@@ -149,9 +149,11 @@ impl LaneState {
             let owner = self.passages.iter().find(|passage| group.owner == Some(passage.number));
             owner.is_some_and(|passage| passage.entries >= MAX_ENTRIES)
         };
+        let outage = self.outages.get(&track.sensor).map(|outage| outage.from);
         let mut recent = self.groups.iter_mut().rev().filter(|group| group.track == *track).take(reach);
         let group = recent.find(|group| {
-            !full(group) && group.accepts(&item.observation.reading, at, last_edge > group.last_ms)
+            let away = outage.is_some_and(|from| from >= group.last_ms);
+            !full(group) && group.accepts(&item.observation.reading, at, last_edge > group.last_ms, away)
         });
         let Some(group) = group else { return Some(item) };
         group.add(item, at);
