@@ -225,7 +225,7 @@ fn outbox(path: &Path, command: OutboxCommand) -> anyhow::Result<()> {
 
 /// To journald where systemd started us, else to standard error. `RUST_LOG` chooses what is said; default `info`.
 fn start_logging() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,ort=warn"));
     let journald = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
     let console = journald.is_none().then(|| {
         tracing_subscriber::fmt::layer()

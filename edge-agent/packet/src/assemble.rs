@@ -36,8 +36,8 @@ impl Packet {
             opened_clock: report.opened.clock,
             published_at: report.published.utc,
             published_clock: report.published.clock,
-            plate_front: fuse::plate(&front, reasons.of(ReadingKind::Plate)),
-            plate_rear: fuse::plate(&rear, reasons.of(ReadingKind::Plate)),
+            plate_front: fuse::plate(&front, reasons.of_plate(View::Front)),
+            plate_rear: fuse::plate(&rear, reasons.of_plate(View::Rear)),
             tags: fuse::list(
                 &reads(report, tag),
                 reasons.of(ReadingKind::Tag),
@@ -109,6 +109,13 @@ impl Packet {
 struct Reasons<'a>(&'a Report);
 
 impl Reasons<'_> {
+    fn of_plate(&self, view: View) -> AbsentReason {
+        if self.0.views_not_fitted.contains(&view) {
+            return AbsentReason::NotFitted;
+        }
+        self.of(ReadingKind::Plate)
+    }
+
     fn of(&self, kind: ReadingKind) -> AbsentReason {
         if self.0.not_fitted.contains(&kind) {
             return AbsentReason::NotFitted;

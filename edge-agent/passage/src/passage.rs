@@ -126,6 +126,7 @@ impl Passage {
             entries: entries.into_iter().map(|(_, entry)| entry).collect(),
             missing: missing.collect(),
             not_fitted: plan.not_fitted(),
+            views_not_fitted: plan.views_not_fitted(),
             decision: self.decision.clone(),
         }
     }

@@ -74,6 +74,17 @@ impl Plan {
         ReadingKind::ALL.iter().filter(|kind| !given(kind)).copied().collect()
     }
 
+    /// Ends of the vehicle that no camera of the lane sees. A plate sensor that does not say what it sees may see both.
+    pub fn views_not_fitted(&self) -> Vec<View> {
+        let cameras = self.sensors.values().map(|(_, place)| place);
+        let seen = |view: View| {
+            cameras.clone().any(|place| {
+                place.readings.contains(&ReadingKind::Plate) && place.view.is_none_or(|seen| seen == view)
+            })
+        };
+        View::ALL.iter().filter(|view| !seen(**view)).copied().collect()
+    }
+
     /// Position of a station, metres; 0 for an unknown one or a position that is no number.
     pub fn position_m(&self, station: usize) -> f64 {
         self.lane

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use interface::{GateAction, Observation, ReadingKind, SensorId, Stamp};
+use interface::{GateAction, Observation, ReadingKind, SensorId, Stamp, View};
 use serde::{Deserialize, Serialize};
 
 use crate::{Direction, LaneId, StationId};
@@ -165,6 +165,8 @@ pub struct Report {
     pub missing: Vec<Missing>,
     /// Kinds that no sensor of this lane can give.
     pub not_fitted: Vec<ReadingKind>,
+    /// Ends of the vehicle that no camera of this lane sees.
+    pub views_not_fitted: Vec<View>,
     /// The decision, once there is one.
     pub decision: Option<Decision>,
 }

@@ -17,6 +17,7 @@ fn kinds(packet: &Packet) -> Vec<DiscrepancyKind> {
 fn missing_is_never_zero_and_says_why() {
     let mut report = report(vec![]);
     report.not_fitted = vec![ReadingKind::Dimensions];
+    report.views_not_fitted = vec![View::Rear];
     let station = StationId("portal".into());
     let reason = AbsentReason::Offline;
     report.missing = vec![Missing { station, kind: ReadingKind::Radiation, reason }];
@@ -25,6 +26,8 @@ fn missing_is_never_zero_and_says_why() {
     assert_eq!(packet.dimensions, Finding::Absent { reason: AbsentReason::NotFitted });
     assert_eq!(packet.radiation, Finding::Absent { reason: AbsentReason::Offline });
     assert_eq!(packet.weight, Finding::Absent { reason: AbsentReason::Timeout });
+    assert_eq!(packet.plate_rear, Finding::Absent { reason: AbsentReason::NotFitted });
+    assert_eq!(packet.plate_front, Finding::Absent { reason: AbsentReason::Timeout });
     assert_eq!(packet.missing[0].station, "portal");
 }
 

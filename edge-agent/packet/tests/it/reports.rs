@@ -74,6 +74,7 @@ pub fn report(entries: Vec<Entry>) -> Report {
         entries,
         missing: Vec::new(),
         not_fitted: Vec::new(),
+        views_not_fitted: Vec::new(),
         decision: None,
     }
 }
@@ -218,6 +219,7 @@ pub fn any_report() -> impl Strategy<Value = Report> {
             entries,
             missing,
             not_fitted,
+            views_not_fitted: Vec::new(),
             decision,
         })
 }
