@@ -93,6 +93,8 @@ pub struct Controller {
     last_stamp: Stamp,
     load: LoadCounter,
     held: Vec<Effect>,
+    /// When to try again what the outbox did not take.
+    try_again: Option<std::time::Instant>,
 }
 
 /// Where the controller keeps its files, and how much of them.
@@ -142,6 +144,7 @@ impl Controller {
             last_stamp: Stamp::default(),
             load: LoadCounter::new(lanes),
             held: Vec::new(),
+            try_again: None,
         };
         if let Some(recovered) = recovered {
             controller.recover(checkpoint, recovered)?;
@@ -183,7 +186,7 @@ impl Controller {
             // Gates moved when this happened; moving them again now would be for another vehicle.
             self.held.extend(effects.into_iter().filter(|effect| !matches!(effect, Effect::Gate { .. })));
         }
-        self.publish_held()?;
+        self.publish_held();
         info!("took up the journal: {count} inputs, {} passages open", self.engine.open_passages().len());
         Ok(())
     }
@@ -257,7 +260,7 @@ impl Controller {
         let deadlines: BTreeMap<_, _> = inputs.iter().filter_map(Heard::deadline).collect();
         let records: Vec<_> =
             inputs.into_iter().filter_map(|heard| self.record(heard, &outlets.results)).collect();
-        self.write_journal(&records);
+        self.write_journal(&records, &outlets.alive);
         let mut effects = Vec::new();
         for Record { stamp, input } in records {
             effects.extend(self.engine.step(&stamp, input));
@@ -268,9 +271,7 @@ impl Controller {
             .into_iter()
             .partition(|effect| matches!(effect, Effect::Gate { .. } | Effect::DecisionRefused { .. }));
         self.held.extend(published);
-        if let Err(error) = self.publish_held() {
-            error!("{error:#}; {} events are held and tried again", self.held.len());
-        } else {
+        if self.publish_held() {
             outlets.wake.send_modify(|version| *version += 1);
         }
         self.metrics.open_passages(self.engine.open_passages().len());
@@ -328,35 +329,49 @@ impl Controller {
         Observation { id, stamp: stamp.clone(), device_at, evidence: names, reading }
     }
 
-    /// Writes `records`, however long it takes: nothing may be used that is not in the journal.
-    fn write_journal(&mut self, records: &[Record]) {
+    /// Writes `records`, however long it takes: nothing may be used that is not in the journal. A full disk is no reason
+    /// for the watchdog to start the daemon again.
+    fn write_journal(&mut self, records: &[Record], alive: &watch::Sender<u64>) {
         while let Err(error) = self.journal.append(records) {
             error!("failed to write the journal: {error}; readings wait, trying again in 1 s");
             self.metrics.journal_failure();
+            alive.send_modify(|turns| *turns += 1);
             std::thread::sleep(HOUSEKEEPING);
         }
     }
 
-    /// Makes all held events durable in the outbox. On an error they stay held.
-    fn publish_held(&mut self) -> anyhow::Result<()> {
-        if self.held.is_empty() {
-            return Ok(());
+    /// Makes all held events durable in the outbox. On an error they stay held, and are tried again after a while.
+    /// Returns whether the outbox has grown.
+    fn publish_held(&mut self) -> bool {
+        if self.held.is_empty() || self.try_again.is_some_and(|time| std::time::Instant::now() < time) {
+            return false;
         }
+        self.try_again = None;
         let events: Vec<New> =
             self.held.iter().filter_map(|effect| event_of(&self.site, &self.box_id, effect)).collect();
         match self.outbox.append_batch(events) {
             Ok(_) => {
-                for effect in &self.held {
-                    self.metrics.published(effect);
-                    if let Effect::Publish(report) = effect {
+                for effect in self.held.drain(..) {
+                    self.metrics.published(&effect);
+                    if let Effect::Publish(report) = &effect {
                         self.load.note(report);
                     }
                 }
-                self.held.clear();
-                Ok(())
+                true
             }
-            Err(error @ OutboxError::Full { .. }) => Err(error).context("the outbox is full"),
-            Err(error) => Err(error).context("failed to write to the outbox"),
+            // It would block everything behind it for ever. What it was made of stays in the journal.
+            Err(OutboxError::TooLarge { id, bytes, .. }) => {
+                error!("event {id} of {bytes} bytes can never be stored and is given up");
+                self.held.retain(|effect| {
+                    event_of(&self.site, &self.box_id, effect).is_none_or(|event| event.id != id)
+                });
+                false
+            }
+            Err(error) => {
+                error!("{error}; {} events are held and tried again", self.held.len());
+                self.try_again = Some(std::time::Instant::now() + HOUSEKEEPING);
+                false
+            }
         }
     }
 
