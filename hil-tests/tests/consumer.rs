@@ -3,12 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hil_tests::broker::{Broker, Settings};
+use hil_tests::certificates::Certificates;
 use hil_tests::consumer::{Consumer, ConsumerConfig, Store, Summary, TlsFiles};
-use hil_tests::peer::{Peer, free_port, wait_for_port, wait_until};
+use hil_tests::peer::{Peer, wait_until};
 use interface::{
     BootId, ClockQuality, Observation, ObservationId, PlateReading, Reading, Stamp, UtcMs, View,
 };
@@ -23,64 +25,39 @@ use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-struct Broker {
-    port: u16,
+/// A broker with a folder of its own.
+struct Rig {
+    broker: Broker,
     folder: tempfile::TempDir,
-    process: Option<Peer>,
 }
 
-impl Broker {
+impl Rig {
     async fn start() -> Self {
-        let mut broker =
-            Self { port: free_port().unwrap(), folder: tempfile::tempdir().unwrap(), process: None };
-        broker.restart().await;
-        broker
+        Self::start_with(|_| Settings::default()).await
+    }
+
+    async fn start_with(settings: impl FnOnce(&Path) -> Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let broker = Broker::start(&folder.path().join("broker"), &settings).await.unwrap();
+        Self { broker, folder }
     }
 
     /// Kills mosquitto, which forgets every session, and starts it again on the same port.
     async fn restart(&mut self) {
-        self.run("allow_anonymous true\n").await;
-    }
-
-    async fn run(&mut self, more: &str) {
-        self.process = None;
-        let file = self.folder.path().join("mosquitto.conf");
-        // As root, mosquitto would become a user who may not read the folder.
-        let listener = format!("user root\npersistence false\nlistener {} 127.0.0.1\n", self.port);
-        std::fs::write(&file, listener + more).unwrap();
-        let program =
-            if Path::new("/usr/sbin/mosquitto").exists() { "/usr/sbin/mosquitto" } else { "mosquitto" };
-        let mut command = Command::new(program);
-        command.arg("-c").arg(file).stdout(Stdio::null()).stderr(Stdio::null());
-        self.process = Some(Peer::spawn(&mut command).unwrap());
-        wait_for_port(self.port, LIMIT).await.unwrap();
+        self.broker.kill();
+        self.broker.start_again().await.unwrap();
     }
 
     fn consumer(&self, decide: Option<Verdict>) -> ConsumerConfig {
         ConsumerConfig {
             host: "127.0.0.1".into(),
-            port: self.port,
+            port: self.broker.port,
             tls: None,
             client_id: "iispp".into(),
             database: self.folder.path().join("iispp.sqlite"),
             decide,
         }
-    }
-}
-
-/// Writes a certificate authority and, signed by it, a certificate and key for each of `names`.
-fn certificates(folder: &Path, names: &[&str]) {
-    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let authority = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
-    std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
-    for name in names {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(vec![(*name).to_owned()]).unwrap();
-        params.distinguished_name.push(rcgen::DnType::CommonName, *name);
-        let certificate = params.signed_by(&key, &authority).unwrap();
-        std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
     }
 }
 
@@ -211,11 +188,11 @@ async fn wait_summary(consumer: &Consumer, what: &str, holds: impl Fn(&Summary) 
 
 #[tokio::test]
 async fn events_are_stored_once_confirmed_and_gaps_close() {
-    let broker = Broker::start().await;
-    let consumer = Consumer::start(broker.consumer(None)).unwrap();
+    let rig = Rig::start().await;
+    let consumer = Consumer::start(rig.consumer(None)).unwrap();
     let mut watched = consumer.subscribe_events();
     consumer.ready().await.unwrap();
-    let gate = TestBox::connect(broker.port).await;
+    let gate = TestBox::connect(rig.broker.port).await;
     gate.send(1, &event("p1", 1, 1)).await;
     gate.send(4, &event("p1", 2, 1)).await;
     gate.send(4, &event("p1", 2, 1)).await;
@@ -248,10 +225,10 @@ async fn events_are_stored_once_confirmed_and_gaps_close() {
 
 #[tokio::test]
 async fn what_is_no_event_is_refused_with_a_reason() {
-    let broker = Broker::start().await;
-    let consumer = Consumer::start(broker.consumer(None)).unwrap();
+    let rig = Rig::start().await;
+    let consumer = Consumer::start(rig.consumer(None)).unwrap();
     consumer.ready().await.unwrap();
-    let gate = TestBox::connect(broker.port).await;
+    let gate = TestBox::connect(rig.broker.port).await;
     let good = event("p1", 1, 1);
     let topic = gate.topics.topic_of(&good.header);
     let text = String::from_utf8(good.bytes_with(1)).unwrap();
@@ -282,10 +259,10 @@ async fn what_is_no_event_is_refused_with_a_reason() {
 
 #[tokio::test]
 async fn repeats_under_another_name_are_errors() {
-    let broker = Broker::start().await;
-    let consumer = Consumer::start(broker.consumer(None)).unwrap();
+    let rig = Rig::start().await;
+    let consumer = Consumer::start(rig.consumer(None)).unwrap();
     consumer.ready().await.unwrap();
-    let gate = TestBox::connect(broker.port).await;
+    let gate = TestBox::connect(rig.broker.port).await;
     gate.send(1, &event("p1", 1, 1)).await;
     gate.send(1, &event("p2", 1, 2)).await; // one number, two events
     gate.send(2, &event("p3", 1, 1)).await; // the observation of p1
@@ -301,11 +278,11 @@ async fn repeats_under_another_name_are_errors() {
 
 #[tokio::test]
 async fn a_passage_is_decided_once_also_after_a_restart() {
-    let broker = Broker::start().await;
-    let config = broker.consumer(Some(Verdict::Inspect));
+    let rig = Rig::start().await;
+    let config = rig.consumer(Some(Verdict::Inspect));
     let consumer = Consumer::start(config.clone()).unwrap();
     consumer.ready().await.unwrap();
-    let gate = TestBox::connect(broker.port).await;
+    let gate = TestBox::connect(rig.broker.port).await;
     let waiting = |revision| Unnumbered::passage(packet("p1", revision, PassageState::AwaitingDecision, 1));
     gate.send(1, &event("p1", 1, 1)).await;
     gate.send(2, &waiting(2)).await;
@@ -330,31 +307,31 @@ async fn a_passage_is_decided_once_also_after_a_restart() {
 
 #[tokio::test]
 async fn events_sent_while_the_consumer_is_away_wait_in_its_session() {
-    let broker = Broker::start().await;
-    let consumer = Consumer::start(broker.consumer(None)).unwrap();
+    let rig = Rig::start().await;
+    let consumer = Consumer::start(rig.consumer(None)).unwrap();
     consumer.ready().await.unwrap();
     consumer.stop().await.unwrap();
-    let gate = TestBox::connect(broker.port).await;
+    let gate = TestBox::connect(rig.broker.port).await;
     gate.send(1, &event("p1", 1, 1)).await;
-    let consumer = Consumer::start(broker.consumer(None)).unwrap();
+    let consumer = Consumer::start(rig.consumer(None)).unwrap();
     gate.wait_confirmed(&["p1/1"]).await;
     consumer.stop().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_broker_that_forgot_everything_costs_nothing() {
-    let mut broker = Broker::start().await;
-    let consumer = Consumer::start(broker.consumer(None)).unwrap();
+    let mut rig = Rig::start().await;
+    let consumer = Consumer::start(rig.consumer(None)).unwrap();
     consumer.ready().await.unwrap();
-    let gate = TestBox::connect(broker.port).await;
+    let gate = TestBox::connect(rig.broker.port).await;
     for seq in 1..=3 {
         gate.send(seq, &event(&format!("p{seq}"), 1, seq)).await;
     }
     gate.wait_confirmed(&["p1/1", "p2/1", "p3/1"]).await;
     drop(gate);
-    broker.restart().await;
+    rig.restart().await;
     // The box may connect after the consumer has spoken: it repeats what it has no receipt for.
-    let gate = TestBox::connect(broker.port).await;
+    let gate = TestBox::connect(rig.broker.port).await;
     consumer.ready().await.unwrap();
     for seq in 1..=5 {
         let event = event(&format!("p{seq}"), 1, seq);
@@ -370,7 +347,7 @@ async fn a_broker_that_forgot_everything_costs_nothing() {
     let upto = || gate.receipts.lock().unwrap().iter().any(|receipt| receipt.upto_seq == Some(5));
     let said = async || {
         let connected = consumer.ready().await.is_ok();
-        broker.restart().await;
+        rig.restart().await;
         wait_until("the box", Duration::from_secs(2), async || upto()).await.is_ok() && connected
     };
     wait_until("what is stored to be said again", LIMIT, said).await.unwrap();
@@ -379,24 +356,19 @@ async fn a_broker_that_forgot_everything_costs_nothing() {
 
 #[tokio::test]
 async fn a_client_certificate_is_asked_for_and_given() {
-    let mut broker =
-        Broker { port: free_port().unwrap(), folder: tempfile::tempdir().unwrap(), process: None };
-    let folder = broker.folder.path().to_owned();
-    certificates(&folder, &["localhost", "iispp"]);
-    let path = |name: &str| folder.join(name);
-    let tls = format!(
-        "cafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\nuse_identity_as_username true\n",
-        path("ca.pem").display(),
-        path("localhost.pem").display(),
-        path("localhost.key").display()
-    );
-    broker.run(&tls).await;
-    let mut config = broker.consumer(None);
-    config.host = "localhost".into();
+    let mut party = None;
+    let rig = Rig::start_with(|folder| {
+        let certificates = Certificates::new(folder).unwrap();
+        party = Some(certificates.client("iispp").unwrap());
+        Settings { tls: Some(certificates.broker()), ..Settings::default() }
+    })
+    .await;
+    let party = party.unwrap();
+    let mut config = rig.consumer(None);
     let plain = Consumer::start(config.clone()).unwrap();
     assert!(tokio::time::timeout(Duration::from_secs(1), plain.ready()).await.is_err());
     plain.stop().await.unwrap();
-    config.tls = Some(TlsFiles { ca: path("ca.pem"), cert: path("iispp.pem"), key: path("iispp.key") });
+    config.tls = Some(TlsFiles { ca: party.ca, cert: party.certificate, key: party.key });
     let consumer = Consumer::start(config).unwrap();
     tokio::time::timeout(LIMIT, consumer.ready()).await.unwrap().unwrap();
     consumer.stop().await.unwrap();
@@ -406,8 +378,8 @@ async fn a_client_certificate_is_asked_for_and_given() {
 #[tokio::test]
 async fn a_killed_consumer_has_stored_all_it_confirmed() {
     const EVENTS: u64 = 300;
-    let broker = Broker::start().await;
-    let database = broker.folder.path().join("iispp.sqlite");
+    let rig = Rig::start().await;
+    let database = rig.folder.path().join("iispp.sqlite");
     let program = env!("CARGO_BIN_EXE_iispp-consumer");
     let start = || {
         let mut command = Command::new(program);
@@ -416,14 +388,14 @@ async fn a_killed_consumer_has_stored_all_it_confirmed() {
             "--host",
             "127.0.0.1",
             "--port",
-            &broker.port.to_string(),
+            &rig.broker.port.to_string(),
             "--decide",
             "release",
         ]);
         command.arg("--database").arg(&database).env("RUST_LOG", "off");
         Peer::spawn(&mut command).unwrap()
     };
-    let gate = TestBox::connect(broker.port).await;
+    let gate = TestBox::connect(rig.broker.port).await;
     let mut consumer = start();
     let events: Vec<Unnumbered> = (1..=EVENTS).map(|n| event(&format!("p{n:03}"), 1, n)).collect();
     let mut kills = 0;
