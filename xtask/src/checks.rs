@@ -74,9 +74,13 @@ fn deny() -> anyhow::Result<()> {
 }
 
 fn test() -> anyhow::Result<()> {
-    // Binaries first: tests start them as processes.
-    run(&mut cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
+    build_everything()?;
     run(&mut cargo(&["test", "--workspace", "--quiet"]))
+}
+
+/// Programs, which tests start as processes, and tests: in one go, so that no dependency is built twice.
+fn build_everything() -> anyhow::Result<()> {
+    run(&mut cargo(&["build", "--workspace", "--all-targets", "--quiet"]))
 }
 
 fn systemd() -> anyhow::Result<()> {
@@ -87,12 +91,15 @@ fn systemd() -> anyhow::Result<()> {
 pub fn demo(options: &[String]) -> anyhow::Result<()> {
     println!("building; the first time takes some minutes");
     run(&mut cargo(&["build", "--quiet", "--package", "edge-agent", "--package", "hil-tests", "--bins"]))?;
-    let options = options.iter().map(String::as_str).filter(|option| *option != "--");
+    run_demo(options.iter().map(String::as_str).filter(|option| *option != "--"))
+}
+
+fn run_demo<'a>(options: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
     run(Command::new(root().join("target/debug/checkpoint-demo")).args(options))
 }
 
 fn demo_twice() -> anyhow::Result<()> {
-    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    demo(&words("--vehicles 6 --lanes 2 --seed 1"))?;
-    demo(&words("--vehicles 6 --lanes 2 --seed 2 --kill broker,daemon"))
+    build_everything()?;
+    run_demo("--vehicles 6 --lanes 2 --seed 1".split(' '))?;
+    run_demo("--vehicles 6 --lanes 2 --seed 2 --kill broker,daemon".split(' '))
 }
