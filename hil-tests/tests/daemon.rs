@@ -49,12 +49,12 @@ id = "entry"
 position_m = 0.0
 [[lane.station]]
 id = "scale"
-position_m = 10.0
+position_m = 1.0
 required = ["weight"]
 deadline_s = 30
 [[lane.station]]
 id = "exit"
-position_m = 20.0
+position_m = 2.0
 [[sensor]]
 id = "loop-entry"
 station = "in-1/entry"
