@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod certificates;
 pub mod consumer;
+pub mod demo;
 pub mod peer;
 pub mod proxy;
 pub mod scene;
