@@ -21,6 +21,8 @@ pub struct Replayed {
     pub differences: Vec<String>,
     /// What differs because the run was ended before its passages were.
     pub unfinished: usize,
+    /// Orphans that are a loop's word that it is free: each loop says so when it is connected.
+    pub free_loops: usize,
 }
 
 /// Replays the journal in `storage` twice, into `work`. The daemon was told to end at `ended`; the replay goes on to the end
@@ -59,6 +61,7 @@ pub fn replay(
         ));
     }
     compare(text, stored, ended, &mut replayed)?;
+    replayed.free_loops = free_loops(text, &fs::read_to_string(&journal)?);
     Ok(replayed)
 }
 
@@ -113,6 +116,19 @@ fn compare(text: &str, stored: &[PassageLine], ended: UtcMs, replayed: &mut Repl
         }
     }
     Ok(())
+}
+
+/// How many of the orphans in `text` are, by the journal, loops that are free.
+fn free_loops(text: &str, journal: &str) -> usize {
+    let name = |value: &Value| Some((value.get("sensor")?.as_str()?.to_owned(), value.get("seq")?.as_u64()?));
+    let lines = |text: &str| -> Vec<Value> {
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let orphans: BTreeSet<_> = lines(text).iter().filter_map(|line| name(line.get("orphan")?)).collect();
+    let free = |line: &&Value| line.pointer("/reading/occupied") == Some(&Value::Bool(false));
+    let journal = lines(journal);
+    let free = journal.iter().filter(free).filter_map(name);
+    free.filter(|observation| orphans.contains(observation)).count()
 }
 
 /// Names of the fields that differ.

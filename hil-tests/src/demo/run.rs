@@ -38,6 +38,8 @@ const START: Duration = Duration::from_secs(90);
 const END: Duration = Duration::from_secs(120);
 /// The end is not waited for when nothing has changed for so long.
 const STANDSTILL: Duration = Duration::from_secs(40);
+/// How long the daemon runs on when all is done.
+const AFTER: Duration = Duration::from_secs(3);
 /// How long the broker stays away.
 const BROKER_AWAY: Duration = Duration::from_secs(3);
 
@@ -425,6 +427,8 @@ async fn wait_for_the_end(checkpoint: &mut Checkpoint, traffic: &mut Traffic) ->
         let metrics = checkpoint.daemon.metrics().await.unwrap_or_default();
         let waiting = metrics.value("edge_agent_outbox_events");
         if open == 0 && waiting == Some(0.0) && report.summary.lost == 0 {
+            // The last barrier is still closing.
+            sleep(AFTER).await;
             return Ok(());
         }
         let state = format!(

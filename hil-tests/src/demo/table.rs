@@ -43,11 +43,15 @@ pub fn verdict(traffic: &Traffic, report: &Report, replayed: &Replayed) -> Verdi
     }
     let count = traffic.0.len();
     let by_hand = traffic.0.iter().filter(|driven| driven.by_hand).count();
+    let orphans = match replayed.free_loops {
+        0 => summary.orphans.to_string(),
+        free => format!("{} ({free} of them: a loop says at the start that it is free)", summary.orphans),
+    };
     let mut rows = vec![
         ("vehicles driven", count.to_string()),
         ("packets complete", summary.complete.to_string()),
         ("packets incomplete", summary.incomplete.to_string()),
-        ("orphans", summary.orphans.to_string()),
+        ("orphans", orphans),
         ("lost", summary.lost.to_string()),
         ("repeated", summary.repeated.to_string()),
         ("plates right", format!("{plates} of {count}")),
