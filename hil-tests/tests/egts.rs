@@ -70,7 +70,7 @@ async fn is_closed(mut terminal: SealTerminal) -> bool {
 #[tokio::test]
 async fn a_seal_is_told_through_its_life() {
     let mut server = Server::start("repeat_s = 3600").await;
-    assert_eq!(server.handles.state.borrow().0, HealthState::Connecting);
+    assert_eq!(server.handles.state.borrow().0, HealthState::Online);
     let mut seal = SealTerminal::connect(server.address, 40_017).await.unwrap();
     for (inputs, cause, state) in [
         (CLOSED, 0, Some(SealState::Sealed)),

@@ -42,8 +42,8 @@ pub struct Parameters {
     /// Frames handed to recognition per second at most (1 to 30).
     #[serde(default = "default_max_fps")]
     max_fps: u32,
-    /// How long opening the stream may take, seconds.
-    #[serde(default = "default_timeout_s")]
+    /// How long opening the stream may take, seconds: FFmpeg looks at the video for some seconds first.
+    #[serde(default = "default_open_timeout_s")]
     open_timeout_s: u32,
     /// How long the next frame may take, seconds.
     #[serde(default = "default_timeout_s")]
@@ -55,6 +55,10 @@ pub struct Parameters {
 
 fn default_max_fps() -> u32 {
     5
+}
+
+fn default_open_timeout_s() -> u32 {
+    10
 }
 
 fn default_timeout_s() -> u32 {

@@ -30,6 +30,9 @@ const WAIT_RADIO_MS: u64 = 15_000;
 /// A plate at the entry opens a passage only if no vehicle is known to have been there within this time, milliseconds.
 const ALONE_MS: u64 = 3_000;
 
+/// A plate that was read at least this surely is a vehicle, even if the loop has missed it.
+const SURE_PLATE: f64 = 0.75;
+
 /// The last time a sensor was offline, monotonic milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outage {
@@ -236,7 +239,11 @@ impl LaneState {
         let station = group.track.station;
         let sure = match &group.mark {
             Mark::Occupancy { rise, .. } => rise.is_some(),
-            Mark::Plate { text, .. } => !text.is_empty(),
+            // Where there is a loop, a doubtful read that nothing else supports is lettering, not a vehicle.
+            Mark::Plate { text, confidence, .. } => {
+                let looped = plan.fitted(station, ReadingKind::Presence);
+                !text.is_empty() && (!looped || *confidence >= SURE_PLATE)
+            }
             Mark::Key { .. } => !group.track.is_radio(),
             Mark::Value => group.track.kind != ReadingKind::Anomaly,
         };

@@ -24,6 +24,7 @@ impl LaneState {
             self.follow(plan, index, &sightings, out);
         }
         self.mark_abandoned(plan, &sightings);
+        self.release_first(plan, &sightings, out);
         for index in 0..self.passages.len() {
             self.conclude(plan, index, &sightings, out);
         }
@@ -304,7 +305,7 @@ impl LaneState {
             }
             wake
         });
-        waiting.chain(passages).min()
+        waiting.chain(passages).chain(self.release_wake()).min()
     }
 }
 

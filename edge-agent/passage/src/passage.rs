@@ -33,6 +33,10 @@ pub(crate) struct Passage {
     pub ended_ms: Option<u64>,
     /// The barrier was opened for it and not closed since.
     pub gate_open: bool,
+    /// Released, but another vehicle stands between it and the barrier.
+    pub release_waits: bool,
+    /// When the barrier was last opened for it.
+    pub gate_opened_ms: Option<u64>,
     /// Observations, over all its groups.
     pub entries: usize,
 }
@@ -62,6 +66,8 @@ impl Passage {
             left_ms: None,
             ended_ms: None,
             gate_open: false,
+            release_waits: false,
+            gate_opened_ms: None,
             entries: 0,
         }
     }

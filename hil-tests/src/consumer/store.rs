@@ -26,7 +26,8 @@ const SCHEMA: &str = "
         source TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, PRIMARY KEY (source, seq, id));
     CREATE TABLE IF NOT EXISTS passages (
         source TEXT NOT NULL, passage_id TEXT NOT NULL, revision INTEGER NOT NULL, lane TEXT NOT NULL,
-        complete INTEGER NOT NULL, awaits_decision INTEGER NOT NULL, packet TEXT NOT NULL,
+        complete INTEGER NOT NULL, awaits_decision INTEGER NOT NULL, is_there INTEGER NOT NULL,
+        packet TEXT NOT NULL,
         PRIMARY KEY (source, passage_id));
     CREATE TABLE IF NOT EXISTS observations (
         source TEXT NOT NULL, sensor TEXT NOT NULL, seq TEXT NOT NULL, place TEXT NOT NULL,
@@ -44,6 +45,9 @@ const SCHEMA: &str = "
 
 /// How long a decision may be carried out, milliseconds: the longest that a box accepts.
 const DECISION_VALID_MS: i64 = 10_000;
+
+/// How often a decision that fails is made anew before a person has to look.
+const MOST_ATTEMPTS: i64 = 5;
 
 /// How long a writer waits for another one, such as a backup. Readers never wait in WAL mode.
 const BUSY: Duration = Duration::from_secs(10);
@@ -241,9 +245,10 @@ fn keep_packet(
     observations: &[ObservationId],
 ) -> anyhow::Result<()> {
     let newer = transaction.execute(
-        "INSERT INTO passages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO passages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT DO UPDATE SET revision = excluded.revision, lane = excluded.lane,
-             complete = excluded.complete, awaits_decision = excluded.awaits_decision, packet = excluded.packet
+             complete = excluded.complete, awaits_decision = excluded.awaits_decision,
+             is_there = excluded.is_there, packet = excluded.packet
          WHERE excluded.revision > revision",
         params![
             source,
@@ -252,6 +257,7 @@ fn keep_packet(
             packet.lane,
             packet.complete,
             awaits_decision(packet),
+            is_there(packet),
             serde_json::to_string(packet)?
         ],
     )?;
@@ -277,6 +283,12 @@ fn keep_observations(
     Ok(())
 }
 
+/// Whether the vehicle has not left as far as the packet knows.
+fn is_there(packet: &Packet) -> bool {
+    use PassageState::{Abandoned, Closed, Expired, Interrupted, Unmatched};
+    !matches!(packet.state, Abandoned | Closed | Expired | Interrupted | Unmatched)
+}
+
 fn awaits_decision(packet: &Packet) -> bool {
     use PassageState::{AwaitingDecision, Referred, Sealed};
     packet.decision.is_none() && matches!(packet.state, Sealed | AwaitingDecision | Referred)
@@ -284,7 +296,8 @@ fn awaits_decision(packet: &Packet) -> bool {
 
 /// Decisions to send now: about passages that wait for a first one, the same command again where the box has not
 /// answered while it was valid (it carries out a command once, by its name), and a new command where the box answered
-/// that the last one expired before it was begun.
+/// that the last one expired before it was begun, or failed while the vehicle is still there (as when the box was
+/// started again in the middle of it).
 fn make_decisions(
     transaction: &Transaction<'_>,
     verdict: Verdict,
@@ -293,11 +306,12 @@ fn make_decisions(
     let mut waiting = transaction.prepare(
         "SELECT source, passage_id, coalesce(attempt, 0), state FROM passages LEFT JOIN decisions
          USING (source, passage_id)
-         WHERE awaits_decision AND (command_id IS NULL
-             OR (issued_ms <= ?1 AND (state IS NULL OR state = 'expired')))
+         WHERE (awaits_decision AND (command_id IS NULL
+             OR (issued_ms <= ?1 AND (state IS NULL OR state = 'expired'))))
+             OR (is_there AND issued_ms <= ?1 AND state = 'failed' AND attempt < ?2)
          ORDER BY source, passage_id",
     )?;
-    let rows = waiting.query_map([now.0.saturating_sub(DECISION_VALID_MS)], |row| {
+    let rows = waiting.query_map([now.0.saturating_sub(DECISION_VALID_MS), MOST_ATTEMPTS], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
     })?;
     let rows: Vec<(String, String, i64, Option<String>)> = rows.collect::<Result<_, _>>()?;
@@ -443,6 +457,18 @@ mod tests {
         assert!(desk.keep(60_000, vec![waiting("p", 2, 2, PassageState::Sealed)]).is_empty());
         let summary = desk.store.summary().unwrap();
         assert_eq!((summary.decisions, summary.decisions_done), (1, 1));
+    }
+
+    #[test]
+    fn a_decision_that_failed_is_made_anew_while_the_vehicle_is_there() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.keep(0, vec![waiting("p", 1, 1, PassageState::Sealed)]), ["decision-p-1"]);
+        desk.keep(1_000, vec![waiting("p", 2, 2, PassageState::Released)]);
+        desk.keep(2_000, vec![answer("decision-p-1", CommandState::Failed)]);
+        assert_eq!(desk.keep(10_000, Vec::new()), ["decision-p-2"]);
+        desk.keep(11_000, vec![answer("decision-p-2", CommandState::Failed)]);
+        desk.keep(12_000, vec![waiting("p", 3, 3, PassageState::Closed)]);
+        assert!(desk.keep(60_000, Vec::new()).is_empty());
     }
 
     #[test]

@@ -137,9 +137,12 @@ impl Shared {
     fn tell_health(&self) {
         let idle_s = self.plan.parameters.idle_s;
         match self.last_packet_ms.load(Ordering::Relaxed) {
-            NEVER => {
-                let why = format!("listening on {}; no EGTS packet has come yet", self.plan.listen);
-                self.context.connecting(Some(why));
+            // A server that listens is there, also while no seal is near.
+            NEVER if self.now_ms() > u64::from(idle_s) * 1000 => {
+                self.context.degraded(format!(
+                    "listening on {}, but no EGTS packet has come since the start; check the link to the seals' operator",
+                    self.plan.listen
+                ));
             }
             last if self.now_ms().saturating_sub(last) > u64::from(idle_s) * 1000 => {
                 self.context.degraded(format!(

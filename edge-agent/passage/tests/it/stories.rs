@@ -276,6 +276,40 @@ fn a_loop_that_missed_the_vehicle_is_made_good_by_its_plate() {
     assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
 }
 
+/// An open barrier lets the first vehicle out, whoever was meant: a release waits until nobody stands before its vehicle.
+#[test]
+fn a_release_opens_the_barrier_for_its_own_vehicle_only() {
+    let mut engine = Engine::new(checkpoint());
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05");
+    script.truck("in-1", 16_000, "B002KC77");
+    let (before, after): (Vec<_>, Vec<_>) =
+        script.observations().into_iter().partition(|observation| observation.stamp.mono_ms < 38_000);
+    for observation in before {
+        engine.step(&observation.stamp.clone(), Input::Observation(observation));
+    }
+    let open = engine.open_passages();
+    let (first, second) = (open[0].passage.clone(), open[1].passage.clone());
+    let opened = |effects: &[Effect]| -> Vec<PassageId> {
+        let gate = |effect: &Effect| match effect {
+            Effect::Gate { action: GateAction::OpenBarrier, passage, .. } => Some(passage.clone()),
+            _ => None,
+        };
+        effects.iter().filter_map(gate).collect()
+    };
+    let decide = |engine: &mut Engine, at: u64, passage: &PassageId, command: &str| {
+        let decision = release(command, Verdict::Release);
+        opened(&engine.step(&stamp(at), Input::Decision { passage: passage.clone(), decision }))
+    };
+    assert!(decide(&mut engine, 38_000, &second, "c2").is_empty());
+    assert_eq!(decide(&mut engine, 38_100, &first, "c1"), [first]);
+    let mut later = Vec::new();
+    for observation in after {
+        later.extend(opened(&engine.step(&observation.stamp.clone(), Input::Observation(observation))));
+    }
+    assert_eq!(later, [second]);
+}
+
 #[test]
 fn decisions_move_the_gate_and_are_refused_when_late() {
     let mut engine = Engine::new(checkpoint());
