@@ -171,15 +171,7 @@ mod tests {
             };
             let text = site_file(&example, &lanes, &places).unwrap();
             let path = folder.path().join("site.toml");
-            let catalogue = [
-                camera::PROTOCOLS,
-                rfid_reader::PROTOCOLS,
-                radiation_portal::PROTOCOLS,
-                weigh_scale::PROTOCOLS,
-                nav_seal::PROTOCOLS,
-                gate_io::PROTOCOLS,
-            ];
-            let site = firmware_config::load(&text, &path, &catalogue.concat());
+            let site = firmware_config::load(&text, &path, &edge_agent::catalogue::catalogue());
             let site = site.unwrap_or_else(|problems| panic!("{problems}\n{text}"));
             assert_eq!((site.lanes.len(), site.sensors.len()), (count, 7 * count));
             assert!(site.warnings.is_empty(), "{:?}", site.warnings);
