@@ -94,6 +94,9 @@ pub(super) struct Unpublished {
     pub result: CommandResult,
 }
 
+/// Why a command failed that was under way when the daemon ended.
+const INTERRUPTED: &str = "interrupted by restart";
+
 /// The commands that came and how far each has come, stored beside the outbox.
 #[derive(Debug)]
 pub struct CommandLedger {
@@ -128,7 +131,7 @@ impl CommandLedger {
             };
             if !entry.ended() {
                 entry.state = CommandState::Failed;
-                entry.detail = Some("interrupted by restart".to_owned());
+                entry.detail = Some(INTERRUPTED.to_owned());
                 entry.published = false;
                 tracing::warn!(key, "command was interrupted by a restart");
             }
@@ -181,7 +184,9 @@ impl CommandLedger {
             tracing::error!(kind, id, ?state, "result of an unknown command; dropped");
             return Ok(());
         };
-        if entry.ended() {
+        // A release that waited for its turn at the barrier is taken up by the engine after a restart.
+        let interrupted = entry.detail.as_deref() == Some(INTERRUPTED);
+        if entry.ended() && !interrupted {
             tracing::warn!(kind, id, ?state, "command has ended already; second result dropped");
             return Ok(());
         }
@@ -336,6 +341,10 @@ mod tests {
         assert_eq!(ledger.unpublished()[0].result, done);
         ledger.finish(&CommandResult { state: CommandState::Failed, ..done.clone() }).unwrap();
         assert_eq!(ledger.unpublished()[0].result, done);
+        // What was interrupted may be taken up again and done.
+        let mended = CommandResult { id: "b".into(), ..done };
+        ledger.finish(&mended).unwrap();
+        assert!(ledger.unpublished().iter().any(|waiting| waiting.result == mended));
     }
 
     #[test]

@@ -337,7 +337,7 @@ fn make_decisions(
     Ok(decided)
 }
 
-/// Keeps how far a decision has come. What is final stays.
+/// Keeps how far a decision has come. What is final stays, but for a failure that was mended.
 fn keep_result(transaction: &Transaction<'_>, topics: &Topics, result: &CommandResult) -> anyhow::Result<()> {
     let known: Option<Option<String>> = transaction
         .query_row(
@@ -347,7 +347,9 @@ fn keep_result(transaction: &Transaction<'_>, topics: &Topics, result: &CommandR
         )
         .optional()?;
     let open = [None, Some(word(&CommandState::Received)?), Some(word(&CommandState::Executing)?)];
-    if known.is_some_and(|state| open.contains(&state)) {
+    // What failed may still be done: a box that was started again takes up what it had not begun.
+    let mended = result.state == CommandState::Done && known == Some(Some(word(&CommandState::Failed)?));
+    if mended || known.is_some_and(|state| open.contains(&state)) {
         transaction.execute(
             "UPDATE decisions SET state = ?3, detail = ?4 WHERE source = ?1 AND command_id = ?2",
             params![topics.source(), result.id, word(&result.state)?, result.detail],
@@ -467,6 +469,8 @@ mod tests {
         desk.keep(2_000, vec![answer("decision-p-1", CommandState::Failed)]);
         assert_eq!(desk.keep(10_000, Vec::new()), ["decision-p-2"]);
         desk.keep(11_000, vec![answer("decision-p-2", CommandState::Failed)]);
+        desk.keep(11_500, vec![answer("decision-p-2", CommandState::Done)]);
+        assert_eq!(desk.store.summary().unwrap().decisions_done, 1);
         desk.keep(12_000, vec![waiting("p", 3, 3, PassageState::Closed)]);
         assert!(desk.keep(60_000, Vec::new()).is_empty());
     }
