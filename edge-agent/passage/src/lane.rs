@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use interface::{Observation, ReadingKind, SensorId, Stamp};
+use interface::{Observation, Reading, ReadingKind, SensorId, Stamp};
 use serde::{Deserialize, Serialize};
 
 use crate::clock_offset::ClockOffset;
@@ -38,6 +38,8 @@ const SURE_PLATE: f64 = 0.75;
 pub(crate) struct Outage {
     pub from: u64,
     pub to: Option<u64>,
+    /// Whether it has given a reading since.
+    pub heard: bool,
 }
 
 /// State of one lane. Each lane has its own time, moved by its own inputs: what happens in another lane changes nothing.
@@ -85,7 +87,7 @@ impl LaneState {
         match (offline, self.outages.get_mut(sensor)) {
             (true, Some(Outage { to: None, .. })) | (false, None) => {}
             (true, _) => {
-                self.outages.insert(sensor.clone(), Outage { from: now, to: None });
+                self.outages.insert(sensor.clone(), Outage { from: now, to: None, heard: false });
             }
             (false, Some(outage)) => {
                 outage.to.get_or_insert(now);
@@ -108,7 +110,16 @@ impl LaneState {
         }
         let order = self.count();
         let item = Item { order, observation };
-        let Some(item) = self.append(plan, &track, item, at) else { return };
+        let appended = self.append(plan, &track, item, at);
+        let outage = self.outages.get_mut(&track.sensor);
+        let first_since = outage.is_some_and(|outage| !std::mem::replace(&mut outage.heard, true));
+        let Some(item) = appended else { return };
+        if first_since && item.observation.reading == (Reading::Presence { occupied: false }) {
+            // Nobody is known to have stood there, so nobody has left.
+            let why = "the loop tells that it is free after it was away".to_owned();
+            self.orphan(plan, item.observation, why, false, out);
+            return;
+        }
         if self.groups.len() >= MAX_GROUPS {
             self.orphan(
                 plan,

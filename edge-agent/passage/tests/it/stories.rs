@@ -1,6 +1,9 @@
 //! One vehicle, two vehicles, and what can happen to them.
 
-use interface::{BootId, GateAction, Light, RadiationAlarm, ReadingKind, SealState, SensorId, UtcMs, View};
+use interface::{
+    BootId, GateAction, Light, Observation, ObservationId, RadiationAlarm, Reading, ReadingKind, SealState,
+    SensorId, UtcMs, View,
+};
 use passage::{AbsentReason, Decision, Effect, Engine, Input, PassageId, PassageState, Verdict};
 
 use crate::world::*;
@@ -274,6 +277,31 @@ fn a_loop_that_missed_the_vehicle_is_made_good_by_its_plate() {
     let outcome = script.play();
     assert_eq!(outcome.states(), [PassageState::Closed], "{:#?}", outcome.orphans);
     assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
+}
+
+/// A loop that was away tells its state when it comes back: "free" is then nobody's leaving.
+#[test]
+fn a_loop_that_comes_back_free_lets_nobody_out() {
+    let mut engine = Engine::new(checkpoint());
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05");
+    for observation in script.observations().into_iter().filter(|one| one.stamp.mono_ms < 38_000) {
+        engine.step(&observation.stamp.clone(), Input::Observation(observation));
+    }
+    let sensor = SensorId::from("in-1/exit");
+    assert!(checkpoint().sensors.contains_key(&sensor));
+    engine.step(&stamp(38_000), Input::SensorState { sensor: sensor.clone(), offline: true });
+    engine.step(&stamp(38_500), Input::SensorState { sensor: sensor.clone(), offline: false });
+    let free = Observation {
+        id: ObservationId { sensor, seq: 900 },
+        stamp: stamp(38_600),
+        device_at: None,
+        evidence: Vec::new(),
+        reading: Reading::Presence { occupied: false },
+    };
+    let effects = engine.step(&stamp(38_600), Input::Observation(free));
+    assert!(matches!(&effects[..], [Effect::Orphan(orphan)] if orphan.why.contains("away")), "{effects:?}");
+    assert_eq!(engine.open_passages()[0].state, PassageState::AwaitingDecision);
 }
 
 /// An open barrier lets the first vehicle out, whoever was meant: a release waits until nobody stands before its vehicle.
