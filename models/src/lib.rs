@@ -26,6 +26,7 @@ mod manifest;
 mod picture;
 pub mod plate;
 mod runtime;
+mod text;
 
 pub use annotate::{annotate, crop_jpeg};
 pub use consensus::{Consensus, ConsensusOptions, PlateResult};

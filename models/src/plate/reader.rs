@@ -1,14 +1,14 @@
 //! The chain: find, rectify, read, decode, and vote between the crops of one plate.
 
-use super::detect::{Candidate, Found, candidates, geometry, plate_corners, text_boxes};
+use super::detect::{Candidate, Found, candidates, geometry, plate_corners};
 use super::formats::{Expectation, Formats};
 use super::grammar::{Decoded, Edges, align, decode, sign_set};
-use super::lattice::{CLASSES, Lattice, class_of};
-use super::rectify::{MAX_READ_WIDTH, READ_HEIGHT, bounds, overlap, padded, planes, size, strip};
+use super::lattice::Lattice;
+use super::rectify::{bounds, overlap, padded, planes, size, strip};
 use super::{Detector, PlateCandidate, PlateOptions, PlateRead, StageMilliseconds};
+use crate::text::{alphabet, find_texts, output, read_strip, resized};
 use crate::{Corners, ModelError, ModelStore, Picture, Runtime};
-use opencv::core::{Mat, MatTraitConst, Rect, Size};
-use opencv::imgproc;
+use opencv::core::{Mat, MatTraitConst, Rect};
 use ort::session::Session;
 use ort::value::TensorRef;
 use std::time::Instant;
@@ -182,12 +182,7 @@ impl PlateReader {
         height: usize,
         scale: [f32; 2],
     ) -> Result<Vec<Found>, ModelError> {
-        let input = planes(small, width, height, [127.5; 3], 1.0 / 127.5)?;
-        let shape = [1, 3, height, width];
-        let outputs =
-            self.text_finder.run(ort::inputs![TensorRef::from_array_view((shape, input.as_slice()))?])?;
-        let map = output(&outputs, 0, "text-finder", &[1, 1, height, width])?;
-        text_boxes(map, width, height, scale)
+        find_texts(&mut self.text_finder, small, width, height, scale)
     }
 
     /// Reads a promising place in other ways: wider (is it cut off?), stretched (are there repeats?), and as the text
@@ -269,32 +264,7 @@ impl PlateReader {
 
     /// The lattice of one line.
     fn read_strip(&mut self, crop: &Mat) -> Result<Lattice, ModelError> {
-        let columns = crop.cols().clamp(1, MAX_READ_WIDTH);
-        // A few fixed widths, so that ONNX Runtime does not plan its memory anew for each crop
-        let width = [160, 240, 320].into_iter().find(|w| columns <= *w).unwrap_or(MAX_READ_WIDTH) as usize;
-        let height = READ_HEIGHT as usize;
-        let input = planes(crop, width, height, [127.5; 3], 1.0 / 127.5)?;
-        let shape = [1, 3, height, width];
-        let outputs =
-            self.text_reader.run(ort::inputs![TensorRef::from_array_view((shape, input.as_slice()))?])?;
-        let frames = width / 8;
-        let signs = self.alphabet.len();
-        let values = output(&outputs, 0, "text-reader", &[1, frames, signs])?;
-        let used = (frames * columns as usize).div_ceil(width) + 1;
-        let reduced: Vec<[f32; CLASSES]> = values
-            .chunks_exact(signs.max(1))
-            .take(used)
-            .map(|frame| {
-                let mut classes = [0.0; CLASSES];
-                for (value, class) in frame.iter().zip(&self.alphabet) {
-                    if let Some(sum) = class.and_then(|class| classes.get_mut(class)) {
-                        *sum += value;
-                    }
-                }
-                classes
-            })
-            .collect();
-        Ok(Lattice::new(&reduced))
+        read_strip(&mut self.text_reader, &self.alphabet, crop)
     }
 
     /// Decodes a lattice under all shapes.
@@ -532,60 +502,6 @@ fn grouped(seen: &[Seen]) -> Vec<Vec<&Seen>> {
         }
     }
     groups.into_iter().map(|(_, group)| group).collect()
-}
-
-/// The picture with its long side at `side`, enlarged at most `enlarge` times, both sides multiples of 32.
-fn resized(mat: &Mat, side: f32, enlarge: f32) -> Result<(Mat, usize, usize), ModelError> {
-    let (w, h) = (mat.cols() as f32, mat.rows() as f32);
-    let factor = (side / w.max(h)).min(enlarge);
-    let rounded = |v: f32| ((v * factor / 32.0).round() as usize).max(1) * 32;
-    let (width, height) = (rounded(w), rounded(h));
-    let mut small = Mat::default();
-    let interpolation = if factor < 1.0 { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
-    imgproc::resize(mat, &mut small, Size::new(width as i32, height as i32), 0.0, 0.0, interpolation)?;
-    Ok((small, width, height))
-}
-
-/// Class of each output of the text reader, from the list of signs in its metadata: index 0 is the blank.
-fn alphabet(session: &Session) -> Result<Vec<Option<usize>>, ModelError> {
-    let fault = |reason: String| ModelError::ModelShape { name: "text-reader".into(), reason };
-    let signs = session.metadata()?.custom("character");
-    let signs = signs.ok_or_else(|| fault("it has no metadata `character` with its signs".into()))?;
-    let mut classes = vec![Some(0)];
-    for line in signs.lines() {
-        let mut chars = line.chars();
-        classes.push(match (chars.next(), chars.next()) {
-            (Some(sign), None) => class_of(sign),
-            _ => None,
-        });
-    }
-    let outputs = session.outputs().first().and_then(|o| o.dtype().tensor_shape()?.last().copied());
-    // the models have one more output, for the space
-    let count = outputs.and_then(|n| usize::try_from(n).ok()).unwrap_or(classes.len() + 1);
-    if count < classes.len() || count > classes.len() + 1 {
-        return Err(fault(format!("{count} outputs do not fit its {} signs", classes.len())));
-    }
-    classes.resize(count, None);
-    Ok(classes)
-}
-
-/// Output `index` as numbers, if it has the expected shape.
-fn output<'a>(
-    outputs: &'a ort::session::SessionOutputs<'_>,
-    index: usize,
-    name: &str,
-    shape: &[usize],
-) -> Result<&'a [f32], ModelError> {
-    let fault = |reason: String| ModelError::ModelShape { name: name.into(), reason };
-    if index >= outputs.len() {
-        return Err(fault(format!("it has no output {index}")));
-    }
-    #[allow(clippy::indexing_slicing, reason = "the index is checked above")]
-    let (found, values) = outputs[index].try_extract_tensor::<f32>()?;
-    if !found.iter().zip(shape).all(|(a, b)| usize::try_from(*a) == Ok(*b)) || found.len() != shape.len() {
-        return Err(fault(format!("output {index}: expected {shape:?}, got {found}")));
-    }
-    Ok(values)
 }
 
 fn since(start: Instant) -> f64 {

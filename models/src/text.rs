@@ -1,0 +1,112 @@
+//! The text finder and the text reader: what plates and container codes share.
+
+use crate::ModelError;
+use crate::plate::detect::{Found, text_boxes};
+use crate::plate::lattice::{CLASSES, Lattice, class_of};
+use crate::plate::rectify::{MAX_READ_WIDTH, READ_HEIGHT, planes};
+use opencv::core::{Mat, MatTraitConst, Size};
+use opencv::imgproc;
+use ort::session::Session;
+use ort::value::TensorRef;
+
+/// Runs the text finder on a picture whose sides are multiples of 32; `scale` leads back to the whole picture.
+pub(crate) fn find_texts(
+    finder: &mut Session,
+    small: &Mat,
+    width: usize,
+    height: usize,
+    scale: [f32; 2],
+) -> Result<Vec<Found>, ModelError> {
+    let input = planes(small, width, height, [127.5; 3], 1.0 / 127.5)?;
+    let shape = [1, 3, height, width];
+    let outputs = finder.run(ort::inputs![TensorRef::from_array_view((shape, input.as_slice()))?])?;
+    let map = output(&outputs, 0, "text-finder", &[1, 1, height, width])?;
+    text_boxes(map, width, height, scale)
+}
+
+/// The lattice of one line, from its strip of height [`READ_HEIGHT`].
+pub(crate) fn read_strip(
+    reader: &mut Session,
+    alphabet: &[Option<usize>],
+    crop: &Mat,
+) -> Result<Lattice, ModelError> {
+    let columns = crop.cols().clamp(1, MAX_READ_WIDTH);
+    // A few fixed widths, so that ONNX Runtime does not plan its memory anew for each crop
+    let width = [160, 240, 320].into_iter().find(|w| columns <= *w).unwrap_or(MAX_READ_WIDTH) as usize;
+    let height = READ_HEIGHT as usize;
+    let input = planes(crop, width, height, [127.5; 3], 1.0 / 127.5)?;
+    let shape = [1, 3, height, width];
+    let outputs = reader.run(ort::inputs![TensorRef::from_array_view((shape, input.as_slice()))?])?;
+    let frames = width / 8;
+    let signs = alphabet.len();
+    let values = output(&outputs, 0, "text-reader", &[1, frames, signs])?;
+    let used = (frames * columns as usize).div_ceil(width) + 1;
+    let reduced: Vec<[f32; CLASSES]> = values
+        .chunks_exact(signs.max(1))
+        .take(used)
+        .map(|frame| {
+            let mut classes = [0.0; CLASSES];
+            for (value, class) in frame.iter().zip(alphabet) {
+                if let Some(sum) = class.and_then(|class| classes.get_mut(class)) {
+                    *sum += value;
+                }
+            }
+            classes
+        })
+        .collect();
+    Ok(Lattice::new(&reduced))
+}
+
+/// The picture with its long side at `side`, enlarged at most `enlarge` times, both sides multiples of 32.
+pub(crate) fn resized(mat: &Mat, side: f32, enlarge: f32) -> Result<(Mat, usize, usize), ModelError> {
+    let (w, h) = (mat.cols() as f32, mat.rows() as f32);
+    let factor = (side / w.max(h)).min(enlarge);
+    let rounded = |v: f32| ((v * factor / 32.0).round() as usize).max(1) * 32;
+    let (width, height) = (rounded(w), rounded(h));
+    let mut small = Mat::default();
+    let interpolation = if factor < 1.0 { imgproc::INTER_AREA } else { imgproc::INTER_LINEAR };
+    imgproc::resize(mat, &mut small, Size::new(width as i32, height as i32), 0.0, 0.0, interpolation)?;
+    Ok((small, width, height))
+}
+
+/// Class of each output of the text reader, from the list of signs in its metadata: index 0 is the blank.
+pub(crate) fn alphabet(session: &Session) -> Result<Vec<Option<usize>>, ModelError> {
+    let fault = |reason: String| ModelError::ModelShape { name: "text-reader".into(), reason };
+    let signs = session.metadata()?.custom("character");
+    let signs = signs.ok_or_else(|| fault("it has no metadata `character` with its signs".into()))?;
+    let mut classes = vec![Some(0)];
+    for line in signs.lines() {
+        let mut chars = line.chars();
+        classes.push(match (chars.next(), chars.next()) {
+            (Some(sign), None) => class_of(sign),
+            _ => None,
+        });
+    }
+    let outputs = session.outputs().first().and_then(|o| o.dtype().tensor_shape()?.last().copied());
+    // the models have one more output, for the space
+    let count = outputs.and_then(|n| usize::try_from(n).ok()).unwrap_or(classes.len() + 1);
+    if count < classes.len() || count > classes.len() + 1 {
+        return Err(fault(format!("{count} outputs do not fit its {} signs", classes.len())));
+    }
+    classes.resize(count, None);
+    Ok(classes)
+}
+
+/// Output `index` as numbers, if it has the expected shape.
+pub(crate) fn output<'a>(
+    outputs: &'a ort::session::SessionOutputs<'_>,
+    index: usize,
+    name: &str,
+    shape: &[usize],
+) -> Result<&'a [f32], ModelError> {
+    let fault = |reason: String| ModelError::ModelShape { name: name.into(), reason };
+    if index >= outputs.len() {
+        return Err(fault(format!("it has no output {index}")));
+    }
+    #[allow(clippy::indexing_slicing, reason = "the index is checked above")]
+    let (found, values) = outputs[index].try_extract_tensor::<f32>()?;
+    if !found.iter().zip(shape).all(|(a, b)| usize::try_from(*a) == Ok(*b)) || found.len() != shape.len() {
+        return Err(fault(format!("output {index}: expected {shape:?}, got {found}")));
+    }
+    Ok(values)
+}
