@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use firmware_config::{ConfiguredSensor, Site};
-use interface::{HealthState, SensorId};
 use outbox::{Limits, Outbox};
 use packet::CommandResult;
 use passage::LaneId;
@@ -185,7 +184,7 @@ fn stores(site: &Site, outbox: Arc<Outbox>) -> anyhow::Result<Stores> {
     })
 }
 
-/// Starts recognition for the cameras. What keeps it from starting degrades the cameras and nothing else.
+/// Starts recognition for the cameras. What cannot be read degrades its cameras and nothing else.
 fn start_recognition(
     site: &Site,
     sensors: &[Arc<ConfiguredSensor>],
@@ -197,25 +196,19 @@ fn start_recognition(
         .iter()
         .zip(running)
         .filter_map(|(sensor, running)| {
-            let (view, countries) = sensor.plan.recognition()?;
-            Some(Camera { sensor: sensor.id.clone(), view, countries, frames: running.frames.clone() })
+            let sight = sensor.plan.recognition()?;
+            Some(Camera { sensor: sensor.id.clone(), sight, frames: running.frames.clone() })
         })
         .collect();
     if cameras.is_empty() {
         return Vec::new();
     }
-    let names: Vec<SensorId> = cameras.iter().map(|camera| camera.sensor.clone()).collect();
-    let started = match &site.recognition {
-        Some(settings) => recognition::start(settings, cameras, &shared),
-        None => Err(anyhow::anyhow!("the site file has no [recognition]")),
-    };
-    started.unwrap_or_else(|error| {
-        error!("plates are not read: {error:#}");
-        for name in names {
-            health.set_state(&name, HealthState::Degraded, Some(format!("plates are not read: {error:#}")));
-        }
-        Vec::new()
-    })
+    let started = recognition::start(site.recognition.as_ref(), cameras, &shared);
+    for (sensor, why) in started.absent {
+        error!(%sensor, "{why}");
+        health.impair(&sensor, why);
+    }
+    started.threads
 }
 
 /// For each lane the gate that stands last in driving order.

@@ -15,6 +15,8 @@ pub struct SensorHealth {
     pub health: Health,
     /// How often it was started again.
     pub restarts: u64,
+    /// What it cannot do although it answers, such as a camera whose pictures nobody can read.
+    pub impairments: Vec<String>,
     /// How many readings it gave since the daemon started.
     pub readings: u64,
 }
@@ -32,22 +34,40 @@ impl HealthTable {
         let sensors = sensors
             .into_iter()
             .map(|(id, protocol)| {
-                (id, SensorHealth { protocol, health: Health::default(), restarts: 0, readings: 0 })
+                let health = Health::default();
+                (id, SensorHealth { protocol, health, restarts: 0, impairments: Vec::new(), readings: 0 })
             })
             .collect();
         Self { sensors: Arc::new(Mutex::new(sensors)), changes: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// Sets a sensor's state with the reason.
+    /// Sets a sensor's state with the reason. A sensor that is online and impaired counts as degraded.
     pub fn set_state(&self, sensor: &SensorId, state: HealthState, error: Option<String>) {
         let mut changed = false;
         if let Some(entry) = self.lock().get_mut(sensor) {
+            let (state, error) = match state {
+                HealthState::Online if !entry.impairments.is_empty() => {
+                    (HealthState::Degraded, Some(entry.impairments.join("; ")))
+                }
+                other => (other, error),
+            };
             changed = entry.health.state != state || entry.health.error != error;
             entry.health.state = state;
             entry.health.error = error;
         }
         if changed {
             self.changes.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// Notes what a sensor cannot do for as long as the daemon runs.
+    pub fn impair(&self, sensor: &SensorId, why: String) {
+        let state = self.lock().get_mut(sensor).map(|entry| {
+            entry.impairments.push(why);
+            entry.health.state
+        });
+        if matches!(state, Some(HealthState::Online | HealthState::Connecting | HealthState::Degraded)) {
+            self.set_state(sensor, HealthState::Online, None);
         }
     }
 
@@ -79,5 +99,24 @@ impl HealthTable {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<SensorId, SensorHealth>> {
         // Entries are changed field by field and any mix of them is a valid health.
         self.sensors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_camera_that_nobody_reads_stays_degraded_when_it_comes_online() {
+        let camera = SensorId::from("camera");
+        let table = HealthTable::new([(camera.clone(), "camera/rtsp")]);
+        let health = || table.all()[&camera].health.clone();
+        table.set_state(&camera, HealthState::Online, None);
+        table.impair(&camera, "no model".to_owned());
+        assert_eq!(health().state, HealthState::Degraded);
+        table.set_state(&camera, HealthState::Offline, Some("no power".to_owned()));
+        assert_eq!(health().error.as_deref(), Some("no power"));
+        table.set_state(&camera, HealthState::Online, None);
+        assert_eq!((health().state, health().error.as_deref()), (HealthState::Degraded, Some("no model")));
     }
 }

@@ -27,7 +27,7 @@ pub fn checkpoint(site: &Site) -> Checkpoint {
             lane: LaneId(sensor.lane.clone()),
             station: StationId(sensor.station.clone()),
             readings: sensor.plan.readings(),
-            view: sensor.plan.recognition().map(|(view, _)| view),
+            view: sensor.plan.recognition().and_then(|sight| sight.view),
         };
         (sensor.id.clone(), place)
     });

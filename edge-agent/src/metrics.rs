@@ -44,6 +44,7 @@ pub struct Metrics {
     outbox_bytes: Gauge,
     journal_failures: Counter,
     frames_dropped: Family<SensorLabels, Gauge<i64, AtomicI64>>,
+    frames_still: Family<SensorLabels, Counter>,
     pictures: Family<SensorLabels, Counter>,
     uplink_connected: Gauge,
     sensor_up: Family<SensorLabels, Gauge>,
@@ -91,6 +92,11 @@ impl Metrics {
         self.frames_dropped.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// A frame was passed over because nothing moved in it.
+    pub fn frame_still(&self, sensor: &SensorId) {
+        self.frames_still.get_or_create(&SensorLabels { sensor: sensor.0.clone() }).inc();
+    }
+
     /// Recognition looked at a picture.
     pub fn picture(&self, sensor: &SensorId) {
         self.pictures.get_or_create(&SensorLabels { sensor: sensor.0.clone() }).inc();
@@ -119,6 +125,11 @@ impl Metrics {
         registry.register("outbox_bytes", "Bytes of events without a receipt", self.outbox_bytes.clone());
         registry.register("journal_failures", "Failed writes of the journal", self.journal_failures.clone());
         registry.register("frames_dropped", "Frames that a newer one replaced", self.frames_dropped.clone());
+        registry.register(
+            "frames_still",
+            "Frames passed over because nothing moved",
+            self.frames_still.clone(),
+        );
         registry.register("pictures", "Pictures that recognition looked at", self.pictures.clone());
         registry.register(
             "uplink_connected",

@@ -2,7 +2,7 @@
 
 use interface::{
     ConfigError, Driver, DriverContext, DriverFault, Plan, ProbeReport, Protocol, ReadingKind, Resource,
-    View, async_trait, parse_parameters,
+    async_trait, parse_parameters,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -53,10 +53,6 @@ impl Plan for Parameters {
 
     async fn probe(&self) -> ProbeReport {
         ProbeReport::found(vec!["no device: this sensor speaks through a journal only".to_owned()])
-    }
-
-    fn recognition(&self) -> Option<(View, Vec<String>)> {
-        None
     }
 
     fn start(&self) -> Box<dyn Driver> {

@@ -104,6 +104,14 @@ impl Picture {
         encode_jpeg(&self.mat, quality)
     }
 
+    /// A copy with pixels of its own.
+    ///
+    /// # Errors
+    /// OpenCV's, if there is no memory for it.
+    pub fn copy(&self) -> Result<Self, ModelError> {
+        Ok(Self { mat: self.mat.try_clone()? })
+    }
+
     pub(crate) fn mat(&self) -> &Mat {
         &self.mat
     }

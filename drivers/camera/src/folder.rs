@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use interface::{
     ConfigError, Driver, DriverContext, DriverFault, Plan, ProbeReport, Protocol, ReadingKind, Resource,
-    View, async_trait, parse_parameters,
+    Seat, Sight, View, async_trait, parse_parameters,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::picture::{MAX_FILE_BYTES, decode, frame_of};
+use crate::sight::{Kind, Wanted, default_reads, default_seat, words};
 
 /// Files kept in `read/` and in `unreadable/`.
 const MOST_KEPT: usize = 1000;
@@ -35,11 +36,26 @@ pub struct Parameters {
     /// The directory.
     #[schemars(extend("format" = "path"))]
     path: PathBuf,
-    /// Which end of the vehicle the pictures show.
-    view: View,
+    /// What is read in the pictures. Default: plates.
+    #[serde(default = "default_reads")]
+    #[schemars(length(min = 1))]
+    reads: Vec<Kind>,
+    /// Which end of the vehicle the pictures show. Needed where plates are read.
+    #[serde(default)]
+    view: Option<View>,
     /// Countries whose plates are expected, ISO 3166-1 alpha-2. Without them no read is called certain.
     #[serde(default)]
     countries: Vec<String>,
+    /// Whose faces the camera sees: driver, passenger or unknown. Default unknown.
+    #[serde(default = "default_seat")]
+    seat: Seat,
+    /// The part of the picture that is looked at: points `[x, y]` as fractions of its width and height, from the left
+    /// and from the top; two points are a rectangle, more a polygon. Default: all of it.
+    #[serde(default)]
+    region: Option<Vec<[f64; 2]>>,
+    /// Parts that are blackened before anything is read, such as a clock; each like `region`.
+    #[serde(default)]
+    masks: Vec<Vec<[f64; 2]>>,
 }
 
 impl Protocol for Folder {
@@ -56,7 +72,23 @@ impl Protocol for Folder {
     }
 
     fn parse(&self, parameters: toml::Table) -> Result<Box<dyn Plan>, ConfigError> {
-        Ok(Box::new(parse_parameters::<Parameters>(parameters)?))
+        let parameters: Parameters = parse_parameters(parameters)?;
+        parameters.sight()?;
+        Ok(Box::new(parameters))
+    }
+}
+
+impl Parameters {
+    fn sight(&self) -> Result<Sight, ConfigError> {
+        Wanted {
+            reads: &self.reads,
+            view: self.view,
+            countries: &self.countries,
+            seat: self.seat,
+            region: self.region.as_ref(),
+            masks: &self.masks,
+        }
+        .sight()
     }
 }
 
@@ -67,15 +99,16 @@ impl Plan for Parameters {
     }
 
     fn readings(&self) -> Vec<ReadingKind> {
-        vec![ReadingKind::Plate]
+        self.sight().map(|sight| sight.reads).unwrap_or_default()
     }
 
     fn explain(&self) -> String {
-        format!("reads plates in the pictures dropped into {} ({} view)", self.path.display(), self.view)
+        let reads = self.sight().map(|sight| words(&sight)).unwrap_or_default();
+        format!("reads {reads} in the pictures dropped into {}", self.path.display())
     }
 
-    fn recognition(&self) -> Option<(View, Vec<String>)> {
-        Some((self.view, self.countries.clone()))
+    fn recognition(&self) -> Option<Sight> {
+        self.sight().ok()
     }
 
     async fn probe(&self) -> ProbeReport {

@@ -5,11 +5,12 @@
 //! | `camera/rtsp` | [`rtsp`] | live video over RTSP, read by OpenCV (FFmpeg) |
 //! | `camera/folder` | [`folder`] | a directory that picture files are dropped into |
 //!
-//! A camera driver hands frames over through its frame slot; reading plates is not its business.
+//! A camera driver hands frames over through its frame slot; what is read in them is not its business.
 
 mod folder;
 mod picture;
 mod rtsp;
+mod sight;
 
 pub use folder::Folder;
 pub use rtsp::Rtsp;

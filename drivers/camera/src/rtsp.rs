@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use interface::{
     ConfigError, Driver, DriverContext, DriverFault, FrameSlot, Plan, ProbeReport, Protocol, ReadingKind,
-    Resource, View, async_trait, parse_parameters,
+    Resource, Seat, Sight, View, async_trait, parse_parameters,
 };
 use opencv::core::{Mat, Vector};
 use opencv::prelude::*;
@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::picture::{frame_of, thumbnail};
+use crate::sight::{Kind, Wanted, default_reads, default_seat, words};
 
 /// `protocol = "camera/rtsp"`.
 #[derive(Debug)]
@@ -34,11 +35,26 @@ pub struct Parameters {
     #[serde(default)]
     #[schemars(extend("format" = "path"))]
     login: Option<String>,
-    /// Which end of the vehicle the camera sees.
-    view: View,
+    /// What is read in the pictures. Default: plates.
+    #[serde(default = "default_reads")]
+    #[schemars(length(min = 1))]
+    reads: Vec<Kind>,
+    /// Which end of the vehicle the camera sees. Needed where plates are read.
+    #[serde(default)]
+    view: Option<View>,
     /// Countries whose plates are expected, ISO 3166-1 alpha-2. Without them no read is called certain.
     #[serde(default)]
     countries: Vec<String>,
+    /// Whose faces the camera sees: driver, passenger or unknown. Default unknown.
+    #[serde(default = "default_seat")]
+    seat: Seat,
+    /// The part of the picture that is looked at: points `[x, y]` as fractions of its width and height, from the left
+    /// and from the top; two points are a rectangle, more a polygon. Default: all of it.
+    #[serde(default)]
+    region: Option<Vec<[f64; 2]>>,
+    /// Parts that are blackened before anything is read, such as a clock; each like `region`.
+    #[serde(default)]
+    masks: Vec<Vec<[f64; 2]>>,
     /// Frames handed to recognition per second at most (1 to 30).
     #[serde(default = "default_max_fps")]
     max_fps: u32,
@@ -103,11 +119,24 @@ impl Protocol for Rtsp {
                 return Err(ConfigError::field(field, format!("expected {least} to {most}, found {value}")));
             }
         }
+        parameters.sight()?;
         Ok(Box::new(parameters))
     }
 }
 
 impl Parameters {
+    fn sight(&self) -> Result<Sight, ConfigError> {
+        Wanted {
+            reads: &self.reads,
+            view: self.view,
+            countries: &self.countries,
+            seat: self.seat,
+            region: self.region.as_ref(),
+            masks: &self.masks,
+        }
+        .sight()
+    }
+
     /// The address with user and password. Never shown.
     fn full_url(&self) -> Result<String, String> {
         let Some(login) = &self.login else { return Ok(self.url.clone()) };
@@ -153,18 +182,16 @@ impl Plan for Parameters {
     }
 
     fn readings(&self) -> Vec<ReadingKind> {
-        vec![ReadingKind::Plate]
+        self.sight().map(|sight| sight.reads).unwrap_or_default()
     }
 
     fn explain(&self) -> String {
-        format!(
-            "reads plates in the video of {} ({} view, at most {} pictures a second)",
-            self.url, self.view, self.max_fps
-        )
+        let reads = self.sight().map(|sight| words(&sight)).unwrap_or_default();
+        format!("reads {reads} in the video of {} (at most {} pictures a second)", self.url, self.max_fps)
     }
 
-    fn recognition(&self) -> Option<(View, Vec<String>)> {
-        Some((self.view, self.countries.clone()))
+    fn recognition(&self) -> Option<Sight> {
+        self.sight().ok()
     }
 
     async fn probe(&self) -> ProbeReport {
@@ -325,12 +352,18 @@ mod tests {
     #[test]
     fn parameters_are_checked() {
         let plan = parse("url = 'rtsp://127.0.0.1:8554/a'\nview = 'front'\ncountries = ['RU']").unwrap();
-        assert_eq!(plan.recognition(), Some((View::Front, vec!["RU".to_owned()])));
+        let sight = plan.recognition().unwrap();
+        assert_eq!((sight.view, sight.countries), (Some(View::Front), vec!["RU".to_owned()]));
+        let plan = parse("url = 'rtsp://x/a'\nview = 'rear'\nmasks = [[[0, 0], [0.3, 0.05]]]").unwrap();
+        assert_eq!(plan.recognition().unwrap().masks[0].bounds(), [0.0, 0.0, 0.3, 0.05]);
         for (text, field) in [
             ("url = 'http://x'\nview = 'front'", "url"),
             ("url = 'rtsp://user:secret@x/a'\nview = 'front'", "url"),
             ("url = 'rtsp://x/a'\nview = 'rear'\nmax_fps = 0", "max_fps"),
             ("url = 'rtsp://x/a'\nview = 'side'", "view"),
+            ("url = 'rtsp://x/a'", "view"),
+            ("url = 'rtsp://x/a'\nview = 'rear'\nreads = ['face', 'plates']", "reads[1]"),
+            ("url = 'rtsp://x/a'\nview = 'rear'\nregion = [[0, 0]]", "region"),
         ] {
             let Err(error) = parse(text) else { panic!("{text} must be refused") };
             assert_eq!(error.field.as_deref(), Some(field), "{error}");

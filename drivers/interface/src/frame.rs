@@ -70,6 +70,11 @@ impl FrameSlot {
         frame
     }
 
+    /// Whether a frame waits.
+    pub fn is_full(&self) -> bool {
+        self.lock().is_some()
+    }
+
     /// How many frames were dropped because a newer one came before they were taken.
     pub fn overwritten(&self) -> u64 {
         self.0.overwritten.load(Ordering::Relaxed)

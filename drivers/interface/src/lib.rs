@@ -27,6 +27,8 @@ mod frame;
 mod parameters;
 #[cfg(feature = "driver")]
 mod protocol;
+#[cfg(feature = "driver")]
+mod sight;
 
 #[cfg(feature = "driver")]
 pub use context::{Command, CommandReply, ContextHandles, DriverContext, Outgoing, Stopped};
@@ -36,6 +38,8 @@ pub use frame::{Frame, FrameSlot};
 pub use parameters::{ConfigError, parse_parameters};
 #[cfg(feature = "driver")]
 pub use protocol::{Driver, DriverFault, Plan, ProbeReport, Protocol, Resource, find_protocol};
+#[cfg(feature = "driver")]
+pub use sight::{Area, Sight};
 
 #[cfg(feature = "driver")]
 pub use async_trait::async_trait;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{ConfigError, DriverContext, ReadingKind, View};
+use crate::{ConfigError, DriverContext, ReadingKind, Sight};
 
 /// A `protocol = "…"` of the site file. Each driver crate lists its protocols in one static list.
 pub trait Protocol: Send + Sync {
@@ -33,8 +33,8 @@ pub trait Plan: Send + Sync {
     /// What will run, in one plain sentence for the technician.
     fn explain(&self) -> String;
 
-    /// For cameras: which end of the vehicle is seen, and the countries expected (ISO 3166-1 alpha-2, may be empty).
-    fn recognition(&self) -> Option<(View, Vec<String>)> {
+    /// For cameras: what recognition is to look for in the pictures.
+    fn recognition(&self) -> Option<Sight> {
         None
     }
 

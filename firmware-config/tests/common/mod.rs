@@ -2,7 +2,7 @@
 
 use interface::{
     ConfigError, Driver, DriverContext, DriverFault, Plan, ProbeReport, Protocol, ReadingKind, Resource,
-    View, async_trait, parse_parameters,
+    Seat, Sight, View, async_trait, parse_parameters,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ struct TestPlan {
     claims: Vec<Resource>,
     readings: Vec<ReadingKind>,
     words: String,
-    recognition: Option<(View, Vec<String>)>,
+    recognition: Option<Sight>,
 }
 
 #[async_trait]
@@ -28,7 +28,7 @@ impl Plan for TestPlan {
     fn explain(&self) -> String {
         self.words.clone()
     }
-    fn recognition(&self) -> Option<(View, Vec<String>)> {
+    fn recognition(&self) -> Option<Sight> {
         self.recognition.clone()
     }
     async fn probe(&self) -> ProbeReport {
@@ -180,7 +180,14 @@ protocol!(Camera, "camera", "camera of the tests", CameraParameters, |it| {
         claims: claim.into_iter().collect(),
         readings: vec![ReadingKind::Plate],
         words: format!("looks at the {} in {words}{mask}", it.view),
-        recognition: Some((it.view, it.countries)),
+        recognition: Some(Sight {
+            reads: vec![ReadingKind::Plate],
+            view: Some(it.view),
+            countries: it.countries,
+            seat: Seat::Unknown,
+            region: None,
+            masks: Vec::new(),
+        }),
     }))
 });
 

@@ -112,6 +112,18 @@ impl PlateReader {
         })
     }
 
+    /// Sets the countries whose plates are expected from now on: cameras with different countries share a reader.
+    ///
+    /// # Errors
+    /// A country is not in `formats.toml`; the error lists those that are.
+    pub fn expect(&mut self, countries: &[String]) -> Result<(), ModelError> {
+        if countries != self.options.countries {
+            self.expectation = Expectation::new(countries, &self.formats)?;
+            self.options.countries = countries.to_vec();
+        }
+        Ok(())
+    }
+
     /// Time spent on the last picture.
     #[must_use]
     pub fn milliseconds(&self) -> StageMilliseconds {

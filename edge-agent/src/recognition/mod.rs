@@ -1,0 +1,142 @@
+//! Recognition: frames of the cameras in, readings out.
+//!
+//! The workers are threads that share all cameras: whoever is free takes the camera that was served least recently and
+//! has a frame (`turns.rs`). A frame that nobody could take in time is overwritten by the next one and counted; none is
+//! queued. Frames in which nothing moved inside the camera's region are passed over (`motion.rs`). What is left is cut
+//! to the region, its masks are blackened (`region.rs`), and each of the camera's watches looks at it: `plates.rs` for
+//! plates. A watch makes one reading of many frames.
+//!
+//! A kind of reading whose models cannot be used is absent: its sensors say why, everything else goes on.
+
+mod motion;
+mod plates;
+mod region;
+mod turns;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use firmware_config::Recognition;
+use interface::{FrameSlot, Outgoing, ReadingKind, SensorId, Sight};
+use models::{Manifest, ModelStore, PlateOptions, PlateReader, Runtime};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use plates::PlateWatch;
+use turns::Turns;
+use worker::{Post, Watch, work};
+
+/// A camera to be read.
+#[derive(Clone, Debug)]
+pub struct Camera {
+    /// Its sensor.
+    pub sensor: SensorId,
+    /// What is to be read.
+    pub sight: Sight,
+    /// Where its newest frame is.
+    pub frames: FrameSlot,
+}
+
+/// What the workers share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Where readings go. Full: the worker waits.
+    pub readings: mpsc::Sender<Outgoing>,
+    /// Numbers.
+    pub metrics: Metrics,
+    /// For the time at which a vehicle was seen.
+    pub clock: Clock,
+    /// Ends the workers.
+    pub stop: CancellationToken,
+}
+
+/// Recognition as far as it could be started.
+#[derive(Debug, Default)]
+pub struct Started {
+    /// The workers.
+    pub threads: Vec<std::thread::JoinHandle<()>>,
+    /// What is not read at which camera, and why.
+    pub absent: Vec<(SensorId, String)>,
+}
+
+/// The readers of one worker. ONNX Runtime's sessions are run by one thread at a time, so each worker has its own; a
+/// worker's cameras share them.
+#[derive(Debug, Default)]
+struct Readers {
+    plates: Option<PlateReader>,
+}
+
+/// Loads the models and starts the workers. `settings` is `None` where the site file has no `[recognition]`.
+pub fn start(settings: Option<&Recognition>, cameras: Vec<Camera>, shared: &Shared) -> Started {
+    let mut started = Started::default();
+    let workers = settings.map_or(1, |settings| usize::from(settings.workers)).min(cameras.len()).max(1);
+    let mut readers: Vec<Readers> = (0..workers).map(|_| Readers::default()).collect();
+    let wanted = |kind| cameras.iter().any(|camera| camera.sight.reads.contains(&kind));
+    let mut faults: Vec<(ReadingKind, String)> = Vec::new();
+    for kind in
+        [ReadingKind::Plate, ReadingKind::Face, ReadingKind::Container].into_iter().filter(|it| wanted(*it))
+    {
+        if let Err(error) = load(kind, settings, &mut readers) {
+            faults.push((kind, format!("{kind} is not read: {error:#}")));
+        }
+    }
+    let mut posts = Vec::new();
+    for camera in cameras {
+        let fault = |kind| faults.iter().find(|(faulty, _)| *faulty == kind).map(|(_, why)| why.clone());
+        let mut watches: Vec<Box<dyn Watch<Readers>>> = Vec::new();
+        for kind in &camera.sight.reads {
+            match fault(*kind) {
+                Some(why) => started.absent.push((camera.sensor.clone(), why)),
+                None => watches.extend(watch(*kind, &camera.sight)),
+            }
+        }
+        if !watches.is_empty() {
+            info!(sensor = %camera.sensor, "recognition is ready");
+            posts.push(Post::new(camera, watches));
+        }
+    }
+    if posts.is_empty() {
+        return started;
+    }
+    let turns = Arc::new(Turns::new(posts));
+    let begin = Instant::now();
+    for (index, own) in readers.into_iter().enumerate() {
+        let (turns, shared) = (turns.clone(), shared.clone());
+        let thread = std::thread::Builder::new().name(format!("recognition {index}"));
+        match thread.spawn(move || work(&turns, own, begin, &shared)) {
+            Ok(thread) => started.threads.push(thread),
+            // The other workers serve all cameras; without any, the lane goes on without recognition.
+            Err(error) => tracing::error!("failed to start recognition worker {index}: {error}"),
+        }
+    }
+    started
+}
+
+/// Loads the models of one kind for every worker.
+fn load(kind: ReadingKind, settings: Option<&Recognition>, readers: &mut [Readers]) -> anyhow::Result<()> {
+    let Some(settings) = settings else { anyhow::bail!("the site file has no [recognition]") };
+    let runtime = Runtime::load(&settings.runtime)?;
+    let store = ModelStore::open(&settings.models, Manifest::builtin()?)?;
+    for own in readers {
+        match kind {
+            ReadingKind::Plate => {
+                let options = PlateOptions { threads: settings.threads.into(), ..PlateOptions::default() };
+                own.plates = Some(PlateReader::load(&runtime, &store, options)?);
+            }
+            other => anyhow::bail!("this version reads no {other} in pictures"),
+        }
+    }
+    Ok(())
+}
+
+/// What looks for `kind` in the pictures of a camera.
+fn watch(kind: ReadingKind, sight: &Sight) -> Option<Box<dyn Watch<Readers>>> {
+    match kind {
+        ReadingKind::Plate => Some(Box::new(PlateWatch::new(sight))),
+        _ => None,
+    }
+}
