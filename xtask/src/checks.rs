@@ -94,6 +94,13 @@ pub fn demo(options: &[String]) -> anyhow::Result<()> {
     run_demo(options.iter().map(String::as_str).filter(|option| *option != "--"))
 }
 
+/// Builds and runs the traffic simulation with `options`.
+pub fn traffic(options: &[String]) -> anyhow::Result<()> {
+    run(&mut cargo(&["build", "--quiet", "--package", "traffic"]))?;
+    let options = options.iter().filter(|option| *option != "--");
+    run(Command::new(root().join("target/debug/traffic")).args(options))
+}
+
 fn run_demo<'a>(options: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
     run(Command::new(root().join("target/debug/checkpoint-demo")).args(options))
 }

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask setup | demo | test | models`.
+//! Developer commands: `cargo xtask setup | demo | test | traffic | models`.
 
 mod checks;
 mod setup;
@@ -30,6 +30,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Drive vehicles through simulated lanes and print how right the engine is. `traffic -- --help` lists its options.
+    Traffic {
+        /// Options, such as `--seed 1 --vehicles 200 --noise 1`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Run everything that must pass. Without names: all steps in order.
     Test {
         /// List the steps and stop.
@@ -49,6 +55,7 @@ fn main() -> anyhow::Result<()> {
             setup::setup(false)?;
             checks::demo(&options)
         }
+        Command::Traffic { options } => checks::traffic(&options),
         Command::Test { list: true, .. } => {
             checks::list();
             Ok(())
