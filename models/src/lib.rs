@@ -21,7 +21,7 @@
 mod annotate;
 mod consensus;
 mod error;
-mod evaluate;
+pub mod evaluate;
 mod manifest;
 mod picture;
 pub mod plate;

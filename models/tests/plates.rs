@@ -53,7 +53,7 @@ fn photographs_are_read() {
         println!("{country}\n{got}");
         assert!(got.exact() as f64 >= least * got.outcomes.len() as f64, "{country}\n{got}");
         assert!(2 * got.certain() >= got.outcomes.len() / 2, "{country}\n{got}");
-        let wrong = got.wrong_but_certain.iter().filter(|(_, text)| !unlabelled.contains(&text.as_str()));
+        let wrong = got.wrong_but_certain.iter().filter(|wrong| !unlabelled.contains(&wrong.text.as_str()));
         assert_eq!(wrong.count(), 0, "{country}\n{got}");
         let right = got.outcomes.iter().filter(|o| o.read.as_ref().is_some_and(|r| r.text == o.label));
         for read in right.filter_map(|o| o.read.as_ref()).filter(|r| r.certain) {

@@ -1,6 +1,7 @@
-//! Developer commands: `cargo xtask setup | demo | test | traffic | models`.
+//! Developer commands: `cargo xtask setup | models | evaluate | traffic | demo | test`.
 
 mod checks;
+mod evaluate;
 mod setup;
 mod shell;
 
@@ -24,6 +25,13 @@ enum Command {
     },
     /// Fetch and verify ONNX Runtime and the models of models/manifest.toml; works offline once done.
     Models,
+    /// Measure recognition on folders of labelled pictures: `evaluate plates | faces | containers DIR…`.
+    /// `evaluate -- --help` lists the options.
+    Evaluate {
+        /// What to measure, on which folders, and how, such as `plates photos --countries RU,KZ`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Run a whole checkpoint on this machine and end with a summary. `demo -- --help` lists its options.
     Demo {
         /// Options of the demo, such as `--vehicles 20 --lanes 2`.
@@ -51,6 +59,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.command {
         Command::Setup { dry_run } => setup::setup(dry_run),
         Command::Models => setup::models(),
+        Command::Evaluate { options } => evaluate::evaluate(&options),
         Command::Demo { options } => {
             setup::setup(false)?;
             checks::demo(&options)
