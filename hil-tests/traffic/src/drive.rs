@@ -159,7 +159,6 @@ impl Road<'_> {
         let mut queue = arrivals.into_iter().peekable();
         let mut time = 0.0;
         let mut free_after = 0.0;
-        // Gap to the vehicle before when the next one comes into sight.
         while queue.peek().is_some() || !self.road.is_empty() {
             if self.road.is_empty()
                 && let Some((at, _)) = queue.peek()
@@ -258,10 +257,10 @@ impl Road<'_> {
             front,
             speed: wanted,
             wanted,
-            headway: random.uniform(0.7, 1.6),
+            headway: random.uniform(1.0, 1.8),
             accelerate: if heavy { random.uniform(0.5, 0.9) } else { random.uniform(0.9, 1.8) },
             brake: random.uniform(1.5, 2.5),
-            standstill: random.uniform(1.2, 3.0),
+            standstill: random.uniform(1.8, 3.5),
             plan,
             standing: None,
             leave_m,
@@ -307,8 +306,7 @@ impl Road<'_> {
                 moving.speed = 0.0;
                 if time >= until {
                     moving.standing = None;
-                    let stop = moving.plan.pop();
-                    if let (Some((_, lasted, Some(station))), true) = (stop, true) {
+                    if let Some((_, lasted, Some(station))) = moving.plan.pop() {
                         moving.visit.stops.push((station, until - lasted, until));
                     }
                     moving.backwards = moving.reverse;
@@ -363,6 +361,7 @@ impl Road<'_> {
             record(&mut moving.visit.path, time + STEP_S, moving.front);
             ahead = Some((moving.front - length, moving.speed));
         }
+        gone.dedup();
         for index in gone.into_iter().rev() {
             let mut moving = self.road.remove(index);
             moving.visit.path.push((time + 2.0 * STEP_S, moving.front));

@@ -105,6 +105,7 @@ pub fn generate(wanted: &Wanted) -> Traffic {
     let mut senses = Senses::new(seed, &layout, &wanted.noise, Rates { alarms: wanted.alarms });
     visits.iter().for_each(|visit| senses.sense(visit));
     for lane in 0..layout.lanes.len() {
+        senses.presences(lane, &visits);
         let own = visits.iter().filter(|visit| visit.lane == lane);
         let busy: Vec<(f64, f64)> = own.clone().map(Visit::span).collect();
         let end = busy.iter().map(|span| span.1).fold(0.0, f64::max);

@@ -45,6 +45,8 @@ pub struct Sensor {
     pub at_m: f64,
     /// Length of a loop along the lane, metres; a light barrier has 0.1.
     pub width_m: f64,
+    /// How far away a camera reads a plate, metres.
+    pub reach_m: f64,
     /// Median time from the event to the box, seconds.
     pub latency_s: f64,
     /// Whether it says its own time.
@@ -257,7 +259,7 @@ fn lane(random: &mut Random, names: &Names, index: usize, kind: &str, noise: &No
         platoon,
         gap_s: (low, random.uniform(low + 0.8, 5.0)),
         // The slowest station is busy for this share of the time.
-        pause_s: platoon * (booth + 9.0) / random.uniform(0.5, 0.8),
+        pause_s: platoon * (booth + 9.0) / random.uniform(0.35, 0.75),
     }
 }
 
@@ -376,7 +378,7 @@ fn sensor(
     noise: &Noise,
 ) -> Sensor {
     let barrier = random.chance(0.15);
-    let width_m = if barrier { 0.1 } else { random.uniform(1.2, 2.6) };
+    let width_m = if barrier { 0.1 } else { random.uniform(0.8, 1.6) };
     let latency_s = match kind {
         ReadingKind::Presence => random.uniform(0.02, 0.12),
         ReadingKind::Radiation => random.uniform(0.3, 1.5),
@@ -396,6 +398,7 @@ fn sensor(
         view,
         at_m: position_m + random.uniform(-1.0, 1.0),
         width_m,
+        reach_m: if random.chance(0.5) { random.uniform(0.5, 1.5) } else { random.uniform(1.5, 4.5) },
         latency_s,
         has_clock,
         clock_off_s,

@@ -29,7 +29,7 @@ knobs! {
     /// Probability that a loop chatters at an edge of an occupancy.
     chatter = 0.01,
     /// Probability that a loop or light barrier loses a trailer for the length of the gap behind the tractor.
-    tall_gap = 0.15,
+    tall_gap = 0.05,
     /// Occupancies of nothing (birds, people, cross-talk of loops), per vehicle and loop.
     ghost_occupancy = 0.002,
     /// Probability that a character of a plate is taken for another one.

@@ -34,6 +34,11 @@ impl Random {
         &choices[self.0.random_range(0..choices.len())]
     }
 
+    /// An index below `length`, which must not be 0.
+    pub fn index(&mut self, length: usize) -> usize {
+        self.0.random_range(0..length)
+    }
+
     /// A character of `text`, which must not be empty.
     pub fn letter(&mut self, text: &str) -> char {
         let bytes = text.as_bytes();

@@ -73,6 +73,16 @@ pub struct Event {
     pub cause: Cause,
 }
 
+/// A time during which a sensor notices a vehicle.
+#[derive(Clone, Copy)]
+struct Occupancy<'v> {
+    visit: &'v Visit,
+    rise: f64,
+    fall: f64,
+    /// The vehicle makes several of them.
+    cut: bool,
+}
+
 /// How often a radiation portal alarms, per vehicle.
 #[derive(Clone, Copy, Debug)]
 pub struct Rates {
@@ -122,7 +132,6 @@ impl<'a> Senses<'a> {
     fn own(&mut self, visit: &Visit, place: &Place, sensor: &Sensor, at: (usize, usize, usize)) {
         let mut random = self.random(visit.number, at, 0);
         match sensor.kind {
-            ReadingKind::Presence => self.presence(visit, sensor, at),
             ReadingKind::Plate => self.plate(visit, sensor, at, &mut random),
             ReadingKind::Tag => self.tag(visit, sensor, at, &mut random),
             ReadingKind::Radiation => self.radiation(visit, sensor, at, &mut random),
@@ -259,13 +268,73 @@ impl<'a> Senses<'a> {
         self.over(visit, sensor).filter(|_| random.chance(0.4))
     }
 
-    fn presence(&mut self, visit: &Visit, sensor: &Sensor, at: (usize, usize, usize)) {
+    /// All loops and light barriers of a lane: a vehicle that comes before the one ahead has left makes no edge.
+    pub fn presences(&mut self, lane_index: usize, visits: &[Visit]) {
+        let layout = self.layout;
+        for (place_index, place) in layout.lanes[lane_index].places.iter().enumerate() {
+            for (sensor_index, sensor) in place.sensors.iter().enumerate() {
+                if sensor.kind == ReadingKind::Presence {
+                    self.presence(visits, sensor, (lane_index, place_index, sensor_index));
+                }
+            }
+        }
+    }
+
+    fn presence(&mut self, visits: &[Visit], sensor: &Sensor, at: (usize, usize, usize)) {
+        let mut spans: Vec<Occupancy<'_>> = Vec::new();
+        for visit in visits.iter().filter(|visit| visit.lane == at.0) {
+            spans.extend(self.occupancies(visit, sensor, at));
+        }
+        spans.sort_by(|a, b| a.rise.total_cmp(&b.rise));
+        for index in 0..spans.len() {
+            let covered = index.checked_sub(1).is_some_and(|before| spans[before].fall >= spans[index].rise);
+            let goes_on = spans.get(index + 1).is_some_and(|after| after.rise <= spans[index].fall);
+            let Occupancy { visit, rise, fall, cut } = spans[index];
+            let mut random = self.random(visit.number, at, 3);
+            let mut edges = Vec::new();
+            if !covered {
+                edges.push((rise, true));
+            }
+            if !goes_on {
+                edges.push((fall, false));
+            }
+            if random.chance(self.noise.chatter * sensor.error_factor) {
+                let near = if random.chance(0.5) { rise } else { fall - 1.0 };
+                let start = near + random.uniform(0.1, 0.5);
+                let end = start + random.uniform(0.05, 0.4);
+                if start > rise && end < fall {
+                    edges.extend([(start, false), (end, true)]);
+                    edges.sort_by(|a, b| a.0.total_cmp(&b.0));
+                }
+            }
+            let miss = !edges.is_empty() && random.chance(2.0 * self.noise.missed_edge * sensor.error_factor);
+            if miss {
+                edges.remove(random.index(edges.len()));
+            }
+            let lost = miss || cut || covered || goes_on;
+            for (when, occupied) in edges {
+                let cause = if lost { Cause::LostEdge } else { Cause::Plain };
+                self.tell(Some(visit), sensor, at, when, Reading::Presence { occupied }, cause);
+            }
+        }
+    }
+
+    /// When a loop or light barrier notices a vehicle.
+    fn occupancies<'v>(
+        &self,
+        visit: &'v Visit,
+        sensor: &Sensor,
+        at: (usize, usize, usize),
+    ) -> Vec<Occupancy<'v>> {
         let mut random = self.random(visit.number, at, 1);
         let half = sensor.width_m / 2.0;
         let (from_m, to_m) = (sensor.at_m - half, sensor.at_m + half);
         let length = visit.vehicle.length_m;
         let light_barrier = sensor.width_m < 0.5;
         let loses = random.chance(self.noise.tall_gap * sensor.error_factor);
+        if random.chance(self.noise.missed_vehicle * sensor.error_factor) {
+            return Vec::new();
+        }
         // A loop sees a trailer's high floor only where there are axles.
         let gap =
             visit.vehicle.gap_m.filter(|_| loses).map(|(from, to)| {
@@ -276,41 +345,19 @@ impl<'a> Senses<'a> {
             let lost = gap.is_some_and(|(from, to)| front - from >= to_m && front - to <= from_m);
             covered && !lost
         });
-        if random.chance(self.noise.missed_vehicle * sensor.error_factor) {
-            return;
-        }
         let cut = spans.len() > 1;
-        for (rise, fall) in spans {
-            let mut edges = vec![(rise, true), (fall, false)];
-            if random.chance(self.noise.chatter * sensor.error_factor) {
-                let near = if random.chance(0.5) { rise } else { fall - 1.0 };
-                let length = random.uniform(0.05, 0.4);
-                let start = near + random.uniform(0.1, 0.5);
-                if start > rise && start + length < fall {
-                    edges.push((start, false));
-                    edges.push((start + length, true));
-                    edges.sort_by(|a, b| a.0.total_cmp(&b.0));
-                }
-            }
-            let miss = random.chance(2.0 * self.noise.missed_edge * sensor.error_factor);
-            if miss {
-                let index = usize::try_from(random.whole(0, edges.len() as u64 - 1)).unwrap_or(0);
-                edges.remove(index);
-            }
-            for (when, occupied) in edges {
-                let cause = if miss || cut { Cause::LostEdge } else { Cause::Plain };
-                self.tell(Some(visit), sensor, at, when, Reading::Presence { occupied }, cause);
-            }
-        }
+        spans.into_iter().map(|(rise, fall)| Occupancy { visit, rise, fall, cut }).collect()
     }
 
     fn plate(&mut self, visit: &Visit, sensor: &Sensor, at: (usize, usize, usize), random: &mut Random) {
         let length = visit.vehicle.length_m;
         let seen = match sensor.view {
-            View::Front => visit.times(|front| front > sensor.at_m - 5.0 && front < sensor.at_m + 0.5),
-            View::Rear => {
-                visit.times(|front| front - length > sensor.at_m - 0.5 && front - length < sensor.at_m + 5.0)
+            View::Front => {
+                visit.times(|front| front > sensor.at_m - sensor.reach_m && front < sensor.at_m + 0.5)
             }
+            View::Rear => visit.times(|front| {
+                front - length > sensor.at_m - 0.5 && front - length < sensor.at_m + sensor.reach_m
+            }),
         };
         let Some((from, _)) = seen.first().copied() else { return };
         let Some((_, to)) = seen.last().copied() else { return };
