@@ -20,6 +20,7 @@
 
 mod annotate;
 mod consensus;
+pub mod container;
 mod error;
 pub mod evaluate;
 mod manifest;
@@ -30,6 +31,7 @@ mod text;
 
 pub use annotate::{annotate, crop_jpeg};
 pub use consensus::{Consensus, ConsensusOptions, PlateResult};
+pub use container::{CheckDigit, ContainerCandidate, ContainerOptions, ContainerRead, ContainerReader};
 pub use error::ModelError;
 pub use evaluate::{Evaluation, Outcome, evaluate};
 pub use manifest::{LibraryEntry, Manifest, ModelEntry, ModelStore, Source};

@@ -71,8 +71,13 @@ impl Edges {
         Self { best, before, after }
     }
 
+    /// Cost of beginning the text at frame `t`; never, beyond the last one.
+    pub(crate) fn enter(&self, t: usize) -> f32 {
+        self.before.get(t).copied().unwrap_or(NEVER)
+    }
+
     /// Cost of ending with `class` (0: blank) before frame `t`.
-    fn leave(&self, t: usize, class: usize) -> f32 {
+    pub(crate) fn leave(&self, t: usize, class: usize) -> f32 {
         // `after` pays for a sign at its last frame, so a sign that the text has half used is paid in full: give it
         // back where the text's own last sign runs on.
         match self.best.get(t) {

@@ -123,7 +123,14 @@ pub(crate) fn evidence(picture: &Mat, q: &Corners) -> Result<Mat, ModelError> {
     warp(picture, &q, side(w), side(h), imgproc::INTER_LINEAR)
 }
 
-fn warp(picture: &Mat, q: &Corners, width: i32, height: i32, interpolation: i32) -> Result<Mat, ModelError> {
+/// Warps the quadrilateral to a picture of this size.
+pub(crate) fn warp(
+    picture: &Mat,
+    q: &Corners,
+    width: i32,
+    height: i32,
+    interpolation: i32,
+) -> Result<Mat, ModelError> {
     let limit = 4.0 * picture.cols().max(picture.rows()) as f32;
     if !q.iter().flatten().all(|v| v.is_finite() && v.abs() <= limit) {
         return Err(ModelError::Picture(format!("corners {q:?} lie far outside the picture")));
