@@ -7,9 +7,9 @@ use passage::{AbsentReason, Entry, Report};
 
 use crate::fuse::{self, Read, probability};
 use crate::{
-    ContainerValue, DecisionValue, DimensionsValue, Discrepancy, DiscrepancyKind, DocumentValue, EvidenceRef,
-    FaceValue, Finding, MissingReading, ObservationEntry, Packet, PlateValue, RadiationValue, SealValue,
-    TagValue, WeightValue,
+    AlternativePlace, ContainerValue, DecisionValue, DimensionsValue, Discrepancy, DiscrepancyKind,
+    DocumentValue, EvidenceRef, FaceValue, Finding, MissingReading, ObservationEntry, Packet, PlateValue,
+    RadiationValue, SealValue, TagValue, WeightValue,
 };
 
 /// Largest difference between two sensors' weights or dimensions that still counts as agreement, as a share of the
@@ -282,6 +282,15 @@ fn observation_entry(entry: &Entry) -> ObservationEntry {
         why: entry.why.clone(),
         doubtful: entry.doubtful,
         candidates: entry.candidates.iter().map(ToString::to_string).collect(),
+        margin: entry.margin,
+        alternatives: entry
+            .alternatives
+            .iter()
+            .map(|other| AlternativePlace {
+                passage: other.passage.as_ref().map(ToString::to_string),
+                cost: other.cost,
+            })
+            .collect(),
     }
 }
 

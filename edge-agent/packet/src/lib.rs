@@ -24,8 +24,8 @@ pub use messages::{
 };
 pub use notices::{AlarmEvent, OrphanEvent};
 pub use packet::{
-    ContainerValue, DecisionValue, DimensionsValue, Discrepancy, DiscrepancyKind, DocumentValue, EvidenceRef,
-    FaceValue, MissingReading, ObservationEntry, Packet, PlateValue, RadiationValue, SealValue, TagValue,
-    WeightValue,
+    AlternativePlace, ContainerValue, DecisionValue, DimensionsValue, Discrepancy, DiscrepancyKind,
+    DocumentValue, EvidenceRef, FaceValue, MissingReading, ObservationEntry, Packet, PlateValue,
+    RadiationValue, SealValue, TagValue, WeightValue,
 };
 pub use topics::{EVENT_FILTERS, InvalidName, RESULT_FILTER, STATUS_FILTER, Topic, Topics};

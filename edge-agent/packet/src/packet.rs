@@ -240,7 +240,7 @@ pub struct DecisionValue {
 }
 
 /// One observation of the passage, and how it came there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObservationEntry {
     /// The sensor.
     pub sensor: SensorId,
@@ -254,6 +254,22 @@ pub struct ObservationEntry {
     /// The likely passages, this one included, best first; empty unless doubtful.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<String>,
+    /// How much more the next best place would have cost, nats (the odds against it are e to this power); null if there is
+    /// no other place, or if this observation opened the passage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
+    /// The next best places, best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<AlternativePlace>,
+}
+
+/// Another place where an observation might belong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AlternativePlace {
+    /// The passage; null for nobody's.
+    pub passage: Option<String>,
+    /// How much more it would have cost, nats.
+    pub cost: f64,
 }
 
 /// Bytes kept as proof on the box.

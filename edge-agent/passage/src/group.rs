@@ -4,7 +4,7 @@
 use interface::{Observation, RadiationAlarm, Reading, ReadingKind, SealState, SensorId, View};
 use serde::{Deserialize, Serialize};
 
-use crate::{PassageId, identity};
+use crate::{Alternative, PassageId, identity};
 
 /// A loop that is free for less than this and covered again has lost the vehicle for a moment (the gap between tractor and
 /// trailer); two vehicles are at least 1.5 s apart.
@@ -85,6 +85,9 @@ pub(crate) struct Group {
     pub doubtful: bool,
     pub candidates: Vec<PassageId>,
     pub why: String,
+    /// What the next best place would have cost more, nats; and the places.
+    pub margin: Option<f64>,
+    pub alternatives: Vec<Alternative>,
     /// How many of its observations have raised their alarm, and whom it named.
     pub announced: usize,
     pub named: Vec<PassageId>,
@@ -132,6 +135,8 @@ impl Group {
             doubtful: false,
             candidates: Vec::new(),
             why: String::new(),
+            margin: None,
+            alternatives: Vec::new(),
             announced: 0,
             named: Vec::new(),
         }

@@ -32,6 +32,6 @@ mod sightings;
 pub use engine::Engine;
 pub use layout::{Checkpoint, Direction, Lane, LaneId, SensorPlace, Station, StationId, Timing};
 pub use report::{
-    AbsentReason, Decision, Effect, Entry, Input, Missing, OpenPassage, OrphanReport, PassageId,
+    AbsentReason, Alternative, Decision, Effect, Entry, Input, Missing, OpenPassage, OrphanReport, PassageId,
     PassageState, Report, Verdict,
 };

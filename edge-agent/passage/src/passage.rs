@@ -111,6 +111,8 @@ impl Passage {
                     doubtful: group.doubtful,
                     candidates: group.candidates.clone(),
                     why: group.why.clone(),
+                    margin: group.margin,
+                    alternatives: group.alternatives.clone(),
                 };
                 (item.order, entry)
             }));

@@ -9,7 +9,7 @@ use crate::lane::{LaneState, MAX_ENTRIES};
 use crate::plan::Plan;
 use crate::scoring::{self, Context, Fit, When};
 use crate::sightings::Sightings;
-use crate::{PassageId, PassageState};
+use crate::{Alternative, Entry, PassageId, PassageState};
 
 /// Costs that differ by less leave a doubt.
 const MARGIN: f64 = 1.5;
@@ -33,6 +33,8 @@ struct Move {
     doubtful: bool,
     candidates: Vec<PassageId>,
     why: String,
+    margin: Option<f64>,
+    alternatives: Vec<Alternative>,
 }
 
 impl LaneState {
@@ -180,6 +182,8 @@ impl LaneState {
             doubtful: false,
             candidates: Vec::new(),
             why: why.to_owned(),
+            margin: None,
+            alternatives: Vec::new(),
         };
         let mut ranked: Vec<(f64, usize)> = choice.with.iter().copied().zip(0..).collect();
         ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -221,6 +225,7 @@ impl LaneState {
         if !doubtful {
             candidates.clear();
         }
+        let alternatives = self.alternatives(&ranked, best, cost, choice.ghost);
         let time = fits.get(best).map_or(When::Unknown, |fit| fit.time);
         let why = format!(
             "order: {} of {} in the lane; {time}; identity: {}",
@@ -234,7 +239,24 @@ impl LaneState {
             doubtful,
             candidates,
             why,
+            margin: alternatives.first().map(|next| next.cost),
+            alternatives,
         }
+    }
+
+    /// The places that come after the chosen one.
+    fn alternatives(&self, ranked: &[(f64, usize)], best: usize, cost: f64, ghost: f64) -> Vec<Alternative> {
+        let id = |index: usize| self.passages.get(index).map(|passage| passage.id.clone());
+        let others = ranked.iter().filter(|(_, index)| *index != best);
+        let mut all: Vec<Alternative> = others
+            .map(|(other, index)| (*other, id(*index)))
+            .chain(std::iter::once((ghost, None)))
+            .filter(|(other, _)| *other < IMPOSSIBLE / 2.0)
+            .map(|(other, passage)| Alternative { passage, cost: ((other - cost) * 100.0).round() / 100.0 })
+            .collect();
+        all.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+        all.truncate(Entry::ALTERNATIVES);
+        all
     }
 
     /// What leans on a loop's doubtful occupancy is as doubtful.
@@ -257,6 +279,8 @@ impl LaneState {
         let now = self.clock_ms;
         let Some(group) = self.groups.get_mut(step.group) else { return (false, None, None) };
         let before = group.owner;
+        group.margin = step.margin;
+        group.alternatives = step.alternatives;
         let same = before == step.owner;
         if same && group.doubtful == step.doubtful && group.candidates == step.candidates {
             if before.is_none() {

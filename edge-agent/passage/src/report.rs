@@ -140,6 +140,25 @@ pub struct Entry {
     pub candidates: Vec<PassageId>,
     /// Why it is here, in a few plain words.
     pub why: String,
+    /// How much more the next best place would have cost, nats, to two decimals: the odds against it are e to this power.
+    /// `None` if there is no other place, or if it opened the passage.
+    pub margin: Option<f64>,
+    /// The next best places, best first; at most [`Entry::ALTERNATIVES`].
+    pub alternatives: Vec<Alternative>,
+}
+
+impl Entry {
+    /// Alternatives that are told of one entry.
+    pub const ALTERNATIVES: usize = 3;
+}
+
+/// Another place where an observation might belong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// The passage; `None` for nobody's.
+    pub passage: Option<PassageId>,
+    /// How much more it would have cost, nats, to two decimals.
+    pub cost: f64,
 }
 
 /// The state of a passage at one revision: everything a packet is made of.

@@ -87,7 +87,8 @@ fn example_packet_is_valid_and_holds_what_the_formats_promise() {
     assert_eq!(data["dimensions"], json!({ "finding": "absent", "reason": "timeout" }));
     let doubtful = json!({
         "sensor": "portal", "seq": 1, "why": "the only vehicle in the lane", "doubtful": true,
-        "candidates": ["019a5a3c-8d00-7000-8000-000000000001", "other"]
+        "candidates": ["019a5a3c-8d00-7000-8000-000000000001", "other"],
+        "margin": 4.5, "alternatives": [{ "passage": null, "cost": 4.5 }]
     });
     assert_eq!(data["observations"][3], doubtful);
 }

@@ -36,6 +36,8 @@ pub fn entry(sensor: &str, seq: u64, reading: Reading) -> Entry {
         doubtful: false,
         candidates: Vec::new(),
         why: "the only vehicle in the lane".into(),
+        margin: Some(4.5),
+        alternatives: vec![passage::Alternative { passage: None, cost: 4.5 }],
     }
 }
 
@@ -177,6 +179,11 @@ fn any_entry() -> impl Strategy<Value = Entry> {
             observation,
             station: StationId(station),
             doubtful,
+            margin: doubtful.then_some(0.25),
+            alternatives: candidates
+                .iter()
+                .map(|other| passage::Alternative { passage: Some(other.clone()), cost: 0.25 })
+                .collect(),
             candidates,
             why,
         },
