@@ -1,7 +1,7 @@
 //! Programs that others wrote, run as processes on the same pictures: a file name in, a JSON line with reads out.
 
 use crate::Fault;
-use models::evaluate::{SeenPlate, peak_memory_mib};
+use models::evaluate::{SeenPlate, peak_memory_mib, processor_milliseconds};
 use serde::Deserialize;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -118,6 +118,11 @@ impl Peer {
     /// The most memory it has held so far.
     pub fn peak_memory_mib(&self) -> Option<f64> {
         peak_memory_mib(Some(self.child.id()))
+    }
+
+    /// Processor time it has used so far.
+    pub fn processor_milliseconds(&self) -> Option<f64> {
+        processor_milliseconds(Some(self.child.id()))
     }
 
     fn line<T: for<'a> Deserialize<'a>>(&mut self) -> Result<T, Fault> {

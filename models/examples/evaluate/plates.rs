@@ -4,7 +4,7 @@ use crate::peer::{Answer, Peer};
 use crate::progress::Progress;
 use crate::{Common, Fault};
 use models::evaluate::plates::{Evaluation, Failure, PlateFigures, SeenPlate, add_stages};
-use models::evaluate::{LabelledPicture, labelled_pictures};
+use models::evaluate::{LabelledPicture, StageTimes, labelled_pictures, processor_milliseconds};
 use models::{Picture, PlateOptions, PlateReader, annotate};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,8 @@ struct Compared {
     exact_folded_ratio: Option<f64>,
     /// Theirs by ours, median from file to reads: above 1 we are faster.
     median_ms_ratio: Option<f64>,
+    /// Theirs by ours, mean processor time, all threads: above 1 we need less of the machine.
+    processor_time_ratio: Option<f64>,
 }
 
 /// One folder's outcomes: ours, then each peer's.
@@ -129,6 +131,7 @@ fn measure(
         Outcomes { ours: Evaluation::default(), peers: vec![Evaluation::default(); peers.len()] };
     let mut progress = Progress::new(name, pictures.len());
     for picture in pictures {
+        let used = processor_milliseconds(None);
         let begin = Instant::now();
         let opened = Picture::open(&picture.path)?;
         let open = begin.elapsed();
@@ -138,9 +141,12 @@ fn measure(
         times.add("open file", 1e3 * open.as_secs_f64());
         add_stages(times, &reader.milliseconds());
         times.add("file to reads", 1e3 * whole.as_secs_f64());
+        add_used(times, used, processor_milliseconds(None));
         result.ours.add(picture, &reads.iter().map(SeenPlate::from).collect::<Vec<_>>());
         for (peer, evaluation) in peers.iter_mut().zip(&mut result.peers) {
+            let used = peer.processor_milliseconds();
             let Answer { ms, reads, .. } = peer.read(&picture.path)?;
+            add_used(&mut evaluation.times, used, peer.processor_milliseconds());
             evaluation.times.add("file to reads", ms);
             evaluation.add(picture, &reads.iter().map(SeenPlate::from).collect::<Vec<_>>());
         }
@@ -156,6 +162,13 @@ fn measure(
     Ok(result)
 }
 
+/// Adds the processor time between two moments.
+fn add_used(times: &mut StageTimes, before: Option<f64>, after: Option<f64>) {
+    if let Some((before, after)) = before.zip(after) {
+        times.add("processor time", after - before);
+    }
+}
+
 /// Prints the figures of one set and gives them back.
 fn told(name: &str, got: &Outcomes, peers: &[Peer], options: &Options) -> Set {
     let figures = got.ours.figures(name, None);
@@ -169,22 +182,21 @@ fn told(name: &str, got: &Outcomes, peers: &[Peer], options: &Options) -> Set {
         theirs.peak_memory_mib = peer.peak_memory_mib();
         let percent = |f: &PlateFigures| f.exact_folded.percent;
         let median = |e: &Evaluation| e.times.spread("file to reads").map(|s| s.median);
+        let used = |e: &Evaluation| e.times.spread("processor time").map(|s| s.mean);
         let ratio = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a / b).filter(|r| r.is_finite());
         let compared = Compared {
             peer: peer.title.clone(),
             exact_folded_ratio: ratio(percent(&figures), percent(&theirs)),
             median_ms_ratio: ratio(median(evaluation), median(&got.ours)),
+            processor_time_ratio: ratio(used(evaluation), used(&got.ours)),
             figures: theirs,
         };
         println!("{}", compared.figures);
         let said = |r: Option<f64>| r.map_or_else(|| "no ratio".to_owned(), |r| format!("{r:.2}"));
-        println!(
-            "  {} by {}: exact (O=0 I=1) {} times as often",
-            name,
-            peer.title,
-            said(compared.exact_folded_ratio)
-        );
-        println!("  and {} times as fast (median, file to reads)\n", said(compared.median_ms_ratio));
+        println!("  ours by {}:", peer.title);
+        println!("    exact (O=0 I=1) {} times as often", said(compared.exact_folded_ratio));
+        println!("    {} times as fast (median from file to reads)", said(compared.median_ms_ratio));
+        println!("    theirs takes {} times our processor time\n", said(compared.processor_time_ratio));
         compared
     };
     let compared = peers.iter().zip(&got.peers).map(compared).collect();

@@ -129,6 +129,19 @@ pub fn peak_memory_mib(process: Option<u32>) -> Option<f64> {
     Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
 }
 
+/// Processor time that a process (this one, if none is named) has used so far with all its threads, in milliseconds: `utime`
+/// and `stime` in Linux's `/proc/PID/stat`, which count in hundredths of a second. It says more than the clock's time where
+/// other programs run beside it. None where that is not to be had.
+#[must_use]
+pub fn processor_milliseconds(process: Option<u32>) -> Option<f64> {
+    let process = process.map_or_else(|| "self".to_owned(), |id| id.to_string());
+    let line = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, which may hold anything, ends at the last bracket; `utime` and `stime` are the 12th and 13th after it
+    let fields: Vec<&str> = line.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
+    Some(10.0 * (ticks(11)? + ticks(12)?))
+}
+
 /// Share of right signs: a text with as many errors as signs, or more, counts as wholly wrong.
 #[must_use]
 pub fn right_signs(label: &str, read: &str) -> usize {
@@ -209,6 +222,12 @@ mod tests {
         assert_eq!(right_signs("A1", "XXXXXXXX"), 0);
         assert!(peak_memory_mib(None).unwrap() > 1.0);
         assert_eq!(peak_memory_mib(Some(u32::MAX)), None);
+        let before = processor_milliseconds(None).unwrap();
+        let mut sum = 0_u64;
+        while processor_milliseconds(None).unwrap() < before + 20.0 {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert_eq!(processor_milliseconds(Some(u32::MAX)), None);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Accuracy on folders of labelled pictures: every figure in a document has a command that measures it,
 //! `cargo xtask evaluate plates | faces | containers DIR`.
 
+pub mod containers;
+pub mod faces;
 pub mod figures;
 pub mod labels;
 pub mod plates;
 
-pub use figures::{Share, Spread, StageTimes, peak_memory_mib};
+pub use figures::{Share, Spread, StageTimes, peak_memory_mib, processor_milliseconds};
 pub use labels::{Half, Label, LabelledPicture, Selection, labelled_pictures};
 pub use plates::{Evaluation, Outcome, PlateFigures, SeenPlate, evaluate};

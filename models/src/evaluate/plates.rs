@@ -189,7 +189,6 @@ impl Evaluation {
             text: read.text.clone(),
             labels: self.outcomes.iter().filter(|o| o.file == *file).map(|o| o.label.clone()).collect(),
         };
-        let total = self.times.sum("total");
         PlateFigures {
             set: set.to_owned(),
             pictures: self.pictures,
@@ -211,8 +210,7 @@ impl Evaluation {
             false_plates: self.elsewhere.len(),
             false_plates_per_picture: self.elsewhere.len() as f64 / self.pictures.max(1) as f64,
             milliseconds: self.times.spreads(),
-            inference_percent: (self.times.sum("inference") > 0.0 && total > 0.0)
-                .then(|| 100.0 * self.times.sum("inference") / total),
+            inference_percent: inference_percent(&self.times),
             peak_memory_mib: peak_memory_mib(process),
             reliability: reliability(&claims),
         }
@@ -371,6 +369,12 @@ impl std::fmt::Display for PlateFigures {
     }
 }
 
+/// Part of stage "total" that is stage "inference", in percent, where a reader measures it.
+pub(crate) fn inference_percent(times: &StageTimes) -> Option<f64> {
+    let (inference, total) = (times.sum("inference"), times.sum("total"));
+    (inference > 0.0 && total > 0.0).then(|| 100.0 * inference / total)
+}
+
 /// Lines of a table of stages.
 pub(crate) fn stages(f: &mut std::fmt::Formatter<'_>, stages: &[StageSpread]) -> std::fmt::Result {
     for StageSpread { stage, spread } in stages {
@@ -381,7 +385,7 @@ pub(crate) fn stages(f: &mut std::fmt::Formatter<'_>, stages: &[StageSpread]) ->
 }
 
 /// A reliability diagram as lines of a table.
-struct Reliability<'a>(&'a [ReliabilityBin]);
+pub(crate) struct Reliability<'a>(pub(crate) &'a [ReliabilityBin]);
 
 impl std::fmt::Display for Reliability<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
