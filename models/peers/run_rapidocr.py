@@ -1,7 +1,7 @@
 """RapidOCR (PyPI) as a peer: a picture's file name in, its lines of text out, a JSON line each.
 
 Its models as they come in its package, and ONNX Runtime with the same number of threads as ours. Lines that stand side
-by side are also given as one, so that a plate which it splits counts as read.
+by side are also given as one, so that a plate or a code which it splits counts as read.
 """
 
 import argparse
@@ -65,5 +65,6 @@ for line in sys.stdin:
         for text, score, box in zip(found.txts, found.scores, found.boxes):
             if plain(text):
                 lines.append({"text": plain(text), "confidence": float(score), "place": bounds(box)})
-    pairs = [joined(a, b) for a in lines for b in lines if a is not b and side_by_side(a["place"], b["place"])]
-    print(json.dumps({"ms": milliseconds, "reads": lines + pairs}), flush=True)
+    pairs = [joined(a, b) for a in lines for b in lines if side_by_side(a["place"], b["place"])]
+    threes = [joined(pair, c) for pair in pairs for c in lines if side_by_side(pair["place"], c["place"])]
+    print(json.dumps({"ms": milliseconds, "reads": lines + pairs + threes}), flush=True)

@@ -1,5 +1,6 @@
 //! `cargo xtask evaluate plates | faces | containers DIR…`: accuracy and time on folders of labelled pictures.
 
+mod containers;
 mod peer;
 mod plates;
 mod progress;
@@ -23,6 +24,8 @@ enum What {
     /// Plates: `labels.csv` with file,text and, if known, the box as xmin,ymin,xmax,ymax or x,y,w,h. An empty text is a
     /// plate that nobody can read.
     Plates(plates::Options),
+    /// Container codes: `labels.csv` with file,text where the text is the codes and type codes with blanks between them.
+    Containers(containers::Options),
 }
 
 /// What all have in common.
@@ -59,6 +62,10 @@ impl Common {
         Selection { half: self.half, limit: self.limit }
     }
 
+    fn half_name(&self) -> String {
+        format!("{:?}", self.half).to_lowercase()
+    }
+
     fn runtime(&self) -> Result<(Runtime, ModelStore), models::ModelError> {
         let manifest = Manifest::builtin()?;
         let library = manifest.library_here().map_or("libonnxruntime.so", |l| l.file.as_str());
@@ -81,6 +88,7 @@ type Fault = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Plates(options) => plates::run(&options),
+        What::Containers(options) => containers::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -94,7 +94,7 @@ pub fn run(options: &Options) -> Result<(), Fault> {
         what: "plates",
         countries: options.countries.clone(),
         threads: common.threads,
-        half: format!("{:?}", common.half).to_lowercase(),
+        half: common.half_name(),
         sets: Vec::new(),
     };
     let mut all = Outcomes { ours: Evaluation::default(), peers: vec![Evaluation::default(); peers.len()] };

@@ -5,11 +5,9 @@ use super::figures::{
 };
 use super::labels::LabelledPicture;
 use super::plates::{Named, inference_percent, stages};
-use crate::{ModelError, Picture};
+use crate::container::code::{CODE_SIGNS, is_valid, is_well_formed};
+use crate::{CheckDigit, ContainerRead, ModelError, Picture};
 use serde::Serialize;
-
-/// Signs of a container code.
-const CODE: usize = 11;
 
 /// What a reader says of one code.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,32 +26,32 @@ pub struct SeenCode {
     pub candidates: Vec<String>,
 }
 
-/// The check digit of an owner code, category and serial number: letters count 10 to 38 without the multiples of 11,
-/// each sign doubled by its place, modulo 11, ten as 0 (ISO 6346, annex A).
-fn check_digit(ten: &str) -> Option<u32> {
-    let mut sum = 0;
-    for (place, sign) in ten.chars().enumerate() {
-        let value = match sign {
-            '0'..='9' => u32::from(sign) - u32::from('0'),
-            // 11, 22 and 33 are passed over: before B, L and V
-            'A'..='Z' => {
-                let letter = u32::from(sign) - u32::from('A');
-                10 + letter + u32::from(sign >= 'B') + u32::from(sign >= 'L') + u32::from(sign >= 'V')
-            }
-            _ => return None,
-        };
-        sum += value << place;
+impl From<&ContainerRead> for SeenCode {
+    fn from(read: &ContainerRead) -> Self {
+        Self {
+            code: read.code.clone(),
+            type_code: read.type_code.clone(),
+            check_digit_seen: matches!(read.check_digit, CheckDigit::Read | CheckDigit::Joined),
+            certain: read.certain,
+            probability: Some(read.probability),
+            candidates: read.candidates.iter().skip(1).map(|c| c.code.clone()).collect(),
+        }
     }
-    Some(sum % 11 % 10)
 }
 
-/// Whether `code` has the form of a container code and its check digit fits.
-fn is_valid(code: &str) -> bool {
-    let form = code.len() == CODE
-        && code.chars().take(4).all(|c| c.is_ascii_uppercase())
-        && code.chars().skip(4).all(|c| c.is_ascii_digit());
-    let last = code.chars().last().and_then(|c| c.to_digit(10));
-    form && code.get(..CODE - 1).and_then(check_digit) == last
+/// The container codes in a text that has none of its own, such as a general text reader gives: eleven signs in a row that
+/// have the form of a code.
+#[must_use]
+pub fn codes_in(text: &str) -> Vec<SeenCode> {
+    let signs: Vec<char> = text.chars().collect();
+    let window = |window: &[char]| window.iter().collect::<String>();
+    let codes = signs.windows(CODE_SIGNS).map(window).filter(|code| {
+        code.char_indices()
+            .last()
+            .and_then(|(at, last)| Some((code.get(..at)?, last)))
+            .is_some_and(|(ten, last)| is_well_formed(ten) && last.is_ascii_digit())
+    });
+    codes.map(|code| SeenCode { code, check_digit_seen: true, ..SeenCode::default() }).collect()
 }
 
 /// Outcomes over a folder.
@@ -83,7 +81,7 @@ impl ContainerEvaluation {
     pub fn add(&mut self, picture: &LabelledPicture, reads: &[SeenCode]) {
         self.pictures += 1;
         let words: Vec<&str> = picture.labels.iter().flat_map(|l| l.text.split_whitespace()).collect();
-        let (codes, types): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.len() == CODE);
+        let (codes, types): (Vec<_>, Vec<_>) = words.into_iter().partition(|word| word.len() == CODE_SIGNS);
         let unreadable = picture.labels.iter().any(|label| label.text.trim().is_empty());
         let given = nearest(&codes, reads);
         for (code, read) in codes.iter().zip(&given) {
@@ -143,11 +141,13 @@ impl ContainerEvaluation {
             labels_not_valid: self.outcomes.iter().filter(|o| !is_valid(&o.1)).map(|o| o.1.clone()).collect(),
             found: count(&|_, _| true),
             exact: count(&|code, read| code == read.code),
-            owner_and_serial: count(&|code, read| code.get(..CODE - 1) == read.code.get(..CODE - 1)),
+            owner_and_serial: count(&|code, read| {
+                code.get(..CODE_SIGNS - 1) == read.code.get(..CODE_SIGNS - 1)
+            }),
             in_candidates: count(&|code, read| {
                 code == read.code || read.candidates.iter().any(|candidate| candidate == code)
             }),
-            right_signs: Share::new(self.outcomes.iter().map(right).sum(), CODE * all),
+            right_signs: Share::new(self.outcomes.iter().map(right).sum(), CODE_SIGNS * all),
             certain: count(&|_, read| read.certain),
             type_codes: Share::new(self.type_codes.1, self.type_codes.0),
             valid_reads: Share::new(self.reads.1, self.reads.0),
@@ -315,10 +315,10 @@ mod tests {
     }
 
     #[test]
-    fn check_digits_are_those_of_the_standard() {
-        // CSQU3054383 is the example of ISO 6346's annex A
-        assert!(is_valid("CSQU3054383"));
-        assert!(!is_valid("CSQU3054384") && !is_valid("CSQU305438") && !is_valid("CSQU30543é3"));
+    fn codes_are_found_in_running_text() {
+        let codes = |text| codes_in(text).into_iter().map(|seen| seen.code).collect::<Vec<_>>();
+        assert_eq!(codes("MAXCSQU305438322G1"), ["CSQU3054383"]);
+        assert!(codes("CSQU305438").is_empty() && codes("CSQX3054383é").is_empty());
     }
 
     #[test]
