@@ -19,7 +19,6 @@ pub mod metrics;
 pub mod probe;
 pub mod recognise;
 pub mod recognition;
-pub mod replay;
 pub mod silent;
 pub mod site;
 pub mod supervisor;

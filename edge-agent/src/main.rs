@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use edge_agent::catalogue::catalogue;
-use edge_agent::{daemon, probe, recognise, replay, site};
+use edge_agent::{daemon, probe, recognise, site};
 use outbox::{Limits, Outbox};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -79,6 +79,9 @@ enum Command {
         /// Print every revision of a packet, not only the last.
         #[arg(long)]
         revisions: bool,
+        /// Tell the story of one passage in plain words instead: its id, the last characters of it, or a plate.
+        #[arg(long, value_name = "PASSAGE", conflicts_with = "revisions")]
+        explain: Option<String>,
         /// The journal: JSON Lines.
         journal: PathBuf,
     },
@@ -144,7 +147,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let failed = recognise::recognise(&mut reader, &pictures, draw.as_deref())?;
             Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        Command::Replay { config, revisions, journal } => replay_journal(&config, &journal, revisions),
+        Command::Replay { config, revisions, explain, journal } => match explain {
+            Some(passage) => explain_passage(&config, &journal, &passage),
+            None => replay_journal(&config, &journal, revisions),
+        },
         Command::Outbox { site, command } => outbox(&site, command).map(|()| ExitCode::SUCCESS),
     }
 }
@@ -185,6 +191,28 @@ fn replay_journal(config: &Path, journal: &Path, revisions: bool) -> anyhow::Res
         summary.unreadable.len()
     );
     Ok(if summary.unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn explain_passage(config: &Path, journal: &Path, passage: &str) -> anyhow::Result<ExitCode> {
+    let site = site::read(config)?;
+    let file =
+        File::open(journal).with_context(|| format!("failed to open the journal {}", journal.display()))?;
+    let checkpoint = edge_agent::layout::checkpoint(&site);
+    let (story, _) = replay::Story::collect(&checkpoint, BufReader::new(file), passage)?;
+    if story.revisions.is_empty() {
+        eprintln!(
+            "no passage of this journal is called `{passage}`; give an id, the last characters of it, or a plate:"
+        );
+        for (id, plates) in story.plates.iter().take(40) {
+            eprintln!("  {id}  {}", plates.join(", "));
+        }
+        if story.plates.len() > 40 {
+            eprintln!("  and {} more: replay without --explain lists all", story.plates.len() - 40);
+        }
+        return Ok(ExitCode::FAILURE);
+    }
+    print!("{}", replay::explain(&story));
+    Ok(ExitCode::SUCCESS)
 }
 
 fn outbox(path: &Path, command: OutboxCommand) -> anyhow::Result<()> {

@@ -13,7 +13,9 @@ fn allowed(name: &str, folder: &str) -> Option<&'static [&'static str]> {
     match name {
         "interface" | "models" | "outbox" | "xtask" => Some(&[]),
         "firmware-config" | "passage" => Some(&["interface"]),
-        "packet" | "traffic" => Some(&["passage", "interface"]),
+        "packet" => Some(&["passage", "interface"]),
+        "replay" => Some(&["passage", "packet", "interface"]),
+        "traffic" => Some(&["passage", "replay", "interface"]),
         "edge-agent" | "hil-tests" => None,
         other => panic!("crate {other} is new: add it to ARCHITECTURE.md and to this rule"),
     }

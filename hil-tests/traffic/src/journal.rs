@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use interface::{BootId, ClockQuality, Observation, ObservationId, Reading, ReadingKind, Stamp, UtcMs};
 use passage::Input;
+use replay::{Header, Record, VERSION, write_line};
 use serde::Serialize;
 
 use crate::drive::{Visit, drive};
@@ -41,22 +42,13 @@ pub struct Origin {
     pub cause: Cause,
 }
 
-/// One input, as a line of the journal holds it.
-#[derive(Clone, Debug)]
-pub struct Line {
-    /// When it reached the box.
-    pub stamp: Stamp,
-    /// What it says.
-    pub input: Input,
-}
-
 /// Traffic with its truth.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     /// Where it was.
     pub layout: Layout,
     /// The journal's lines in order.
-    pub lines: Vec<Line>,
+    pub lines: Vec<Record>,
     /// Every visit that left an observation.
     pub visits: Vec<Visit>,
     /// Whose each observation is.
@@ -240,7 +232,7 @@ fn write_down(
     for event in events {
         while let Some((at, place, offline)) = states.next_if(|(at, ..)| *at <= event.arrives_s) {
             let input = Input::SensorState { sensor: sensor(place).id.clone(), offline };
-            lines.push(Line { stamp: stamp(at), input });
+            lines.push(Record { stamp: stamp(at), input });
         }
         let seq = seqs.entry(event.place).or_default();
         *seq += 1;
@@ -251,24 +243,9 @@ fn write_down(
         let stamp = stamp(event.arrives_s);
         let observation =
             Observation { id, stamp: stamp.clone(), device_at, evidence: Vec::new(), reading: event.reading };
-        lines.push(Line { stamp, input: Input::Observation(observation) });
+        lines.push(Record { stamp, input: Input::Observation(observation) });
     }
     Traffic { layout, lines, visits, truth }
-}
-
-#[derive(Serialize)]
-struct InputLine<'a> {
-    input: &'a Input,
-    mono_ms: u64,
-    at: UtcMs,
-    boot: &'a BootId,
-    clock: ClockQuality,
-}
-
-#[derive(Serialize)]
-struct Header<'a> {
-    journal: u32,
-    site: &'a str,
 }
 
 #[derive(Serialize)]
@@ -300,18 +277,17 @@ pub fn visit_name(number: usize) -> String {
 impl Traffic {
     /// The journal as the daemon writes it.
     pub fn journal(&self) -> serde_json::Result<Vec<u8>> {
-        let mut text = serde_json::to_vec(&Header { journal: 1, site: &self.layout.site })?;
+        let header = Header {
+            journal: VERSION,
+            site: self.layout.site.clone(),
+            box_id: self.layout.checkpoint.box_id.clone(),
+            last_seq: BTreeMap::new(),
+            snapshot: None,
+        };
+        let mut text = serde_json::to_vec(&header)?;
         text.push(b'\n');
         for line in &self.lines {
-            match &line.input {
-                Input::Observation(observation) => serde_json::to_writer(&mut text, observation)?,
-                input => {
-                    let Stamp { mono_ms, utc, clock, boot } = &line.stamp;
-                    let line = InputLine { input, mono_ms: *mono_ms, at: *utc, boot, clock: *clock };
-                    serde_json::to_writer(&mut text, &line)?;
-                }
-            }
-            text.push(b'\n');
+            write_line(&mut text, line)?;
         }
         Ok(text)
     }

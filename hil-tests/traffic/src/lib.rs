@@ -8,6 +8,7 @@
 #![allow(clippy::indexing_slicing, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
 pub mod baselines;
+mod check;
 mod drive;
 mod journal;
 mod layout;
@@ -19,12 +20,13 @@ mod sense;
 mod table;
 mod vehicle;
 
+pub use check::check_journal;
 pub use drive::{Manner, Visit};
-pub use journal::{Line, Origin, Traffic, Wanted, generate};
-pub use layout::{LAYOUTS, Layout};
+pub use journal::{Origin, Traffic, Wanted, generate};
+pub use layout::{LAYOUTS, LanePlan, Layout, Place, Role, Sensor};
 pub use noise::Noise;
 pub use outcome::{Outcome, Passage, Placed, read_replay, run_engine};
 pub use random::mix;
-pub use score::{Alarms, Failure, Score, Share, explain, score};
+pub use score::{Alarms, Failure, Score, Share, explain, is_alarm, score};
 pub use sense::Cause;
 pub use table::table;
