@@ -141,16 +141,24 @@ pub struct ModelStore {
 }
 
 impl ModelStore {
-    /// Opens `folder` and checks the size of every model file in the manifest. The SHA-256 is checked when a file is
-    /// loaded, on the very bytes that are used.
+    /// Opens `folder`. A model file is checked when it is loaded, on the very bytes that are used: one that is missing
+    /// keeps only its own kind of recognition from working.
     ///
     /// # Errors
-    /// Names the first file that is missing or has the wrong size.
+    /// The folder is not there.
     pub fn open(folder: &Path, manifest: Manifest) -> Result<Self, ModelError> {
-        for entry in &manifest.model {
-            check_size(&folder.join(&entry.file), entry.bytes)?;
+        if !folder.is_dir() {
+            let reason = "is missing, or is no folder".to_owned();
+            return Err(ModelError::ModelFile { path: folder.to_path_buf(), reason });
         }
         Ok(Self { folder: folder.to_path_buf(), manifest })
+    }
+
+    /// Every model file that is missing or has the wrong size: quick, for a check before the start.
+    #[must_use]
+    pub fn problems(&self) -> Vec<ModelError> {
+        let check = |entry: &ModelEntry| check_size(&self.folder.join(&entry.file), entry.bytes).err();
+        self.manifest.model.iter().filter_map(check).collect()
     }
 
     /// The manifest.
@@ -250,12 +258,13 @@ mod tests {
         assert!(wrong.contains("PP-OCRv6_det_small.onnx has SHA-256"), "{wrong}");
 
         std::fs::write(&file, b"ab").unwrap();
-        let short = ModelStore::open(folder.path(), manifest.clone()).unwrap_err().to_string();
+        let short = store.problems().remove(0).to_string();
         assert!(short.contains("has 2 bytes, expected 3") && short.contains("cargo xtask setup"), "{short}");
 
         std::fs::remove_file(&file).unwrap();
-        let gone = ModelStore::open(folder.path(), manifest).unwrap_err().to_string();
+        let gone = store.verify().unwrap_err().to_string();
         assert!(gone.contains("PP-OCRv6_det_small.onnx is missing"), "{gone}");
+        assert!(ModelStore::open(&file, manifest).is_err(), "a folder that is not there");
         assert!(matches!(store.bytes("nothing"), Err(ModelError::ModelUnknown { .. })));
     }
 }

@@ -54,6 +54,8 @@ impl Runtime {
         Ok(Session::builder(&self.environment)?
             .with_intra_threads(threads)?
             .with_intra_op_spinning(false)?
+            // A warning per weight that an exporter listed as an input is of no use to the technician.
+            .with_log_level(ort::logging::LogLevel::Error)?
             .commit_from_memory(bytes)?)
     }
 }
