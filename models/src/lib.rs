@@ -1,8 +1,8 @@
 //! Recognition on pictures: vehicle plates are found, rectified, read under the formats of the countries that are
 //! expected, and the reads of one vehicle are fused over frames into one result with an honest certainty.
 //!
-//! Nothing is downloaded at run time and no weights lie in the repository: `manifest.toml` names each file with its
-//! source and SHA-256, `cargo xtask setup` fetches them, [`ModelStore`] refuses what does not match.
+//! Nothing is downloaded at run time and only weights that were trained here lie in the repository: `manifest.toml` names
+//! each file with its source and SHA-256, `cargo xtask setup` fetches them, [`ModelStore`] refuses what does not match.
 //!
 //! ```no_run
 //! use models::{Manifest, ModelStore, Picture, PlateOptions, PlateReader, Runtime};

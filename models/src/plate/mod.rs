@@ -1,6 +1,7 @@
 //! Plates: found by a text finder and a plate finder, rectified, read into a lattice, decoded under the formats of the
 //! expected countries.
 
+pub mod corner_finder;
 pub mod detect;
 pub mod formats;
 pub mod grammar;
