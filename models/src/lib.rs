@@ -19,6 +19,7 @@
 //! ```
 
 mod annotate;
+mod check;
 mod consensus;
 pub mod container;
 mod error;
@@ -31,6 +32,7 @@ mod runtime;
 mod text;
 
 pub use annotate::{annotate, crop_jpeg};
+pub use check::check;
 pub use consensus::{Consensus, ConsensusOptions, PlateResult};
 pub use container::{CheckDigit, ContainerCandidate, ContainerOptions, ContainerRead, ContainerReader};
 pub use error::ModelError;

@@ -57,6 +57,15 @@ pub struct ModelEntry {
     pub licence: String,
     /// Layout of input and output.
     pub input: String,
+    /// Which tasks need it: `plate`, `face`, `container`.
+    #[serde(default)]
+    pub tasks: Vec<String>,
+    /// Shapes of its inputs, all 32-bit floats; -1 is a side of any length. Compared by [`crate::check()`].
+    #[serde(default)]
+    pub inputs: Vec<Vec<i64>>,
+    /// Shapes of its outputs, likewise.
+    #[serde(default)]
+    pub outputs: Vec<Vec<i64>>,
     /// Thresholds the code uses with it.
     #[serde(default)]
     pub thresholds: BTreeMap<String, f64>,

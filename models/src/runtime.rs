@@ -43,7 +43,8 @@ impl Runtime {
             .with_telemetry(false)
             .build()
             .map_err(|e| unusable(e.to_string()))?;
-        environment.set_log_level(ort::logging::LogLevel::Warning);
+        // Its warnings are about how a graph was written, many lines for one model, and nothing a technician can act on
+        environment.set_log_level(ort::logging::LogLevel::Error);
         *loaded = Some((path, environment.clone()));
         Ok(Self { environment })
     }
