@@ -101,6 +101,16 @@ pub fn traffic(options: &[String]) -> anyhow::Result<()> {
     run(Command::new(root().join("target/debug/traffic")).args(options))
 }
 
+/// Builds a benchmark as it would be installed and runs it with `options`.
+pub fn bench(what: &str, options: &[String]) -> anyhow::Result<()> {
+    if what != "replay" {
+        bail!("unknown benchmark `{what}`; there is: replay");
+    }
+    run(&mut cargo(&["build", "--quiet", "--release", "--package", "traffic", "--bin", "replay-bench"]))?;
+    let options = options.iter().filter(|option| *option != "--");
+    run(Command::new(root().join("target/release/replay-bench")).args(options))
+}
+
 fn run_demo<'a>(options: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
     run(Command::new(root().join("target/debug/checkpoint-demo")).args(options))
 }

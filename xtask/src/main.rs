@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask setup | models | evaluate | traffic | demo | test`.
+//! Developer commands: `cargo xtask setup | models | evaluate | traffic | bench | demo | test`.
 
 mod checks;
 mod evaluate;
@@ -44,6 +44,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Measure: `bench replay` replays generated journals. `bench replay -- --help` lists its options.
+    Bench {
+        /// What to measure: `replay`.
+        what: String,
+        /// Options of the benchmark.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Run everything that must pass. Without names: all steps in order.
     Test {
         /// List the steps and stop.
@@ -65,6 +73,7 @@ fn main() -> anyhow::Result<()> {
             checks::demo(&options)
         }
         Command::Traffic { options } => checks::traffic(&options),
+        Command::Bench { what, options } => checks::bench(&what, &options),
         Command::Test { list: true, .. } => {
             checks::list();
             Ok(())

@@ -125,6 +125,9 @@ fn observations(text: &mut String, story: &Story, last: &Report) {
         if !same && !entry.why.is_empty() {
             let _ = writeln!(text, "{:24}because: {}", "", entry.why);
         }
+        if !same {
+            alternatives(text, story, entry);
+        }
         why_before = Some((&id.sensor, entry.why.as_str()));
         if let Some(revision) = came.get(id).filter(|revision| **revision > 1) {
             let _ = writeln!(text, "{:24}came to this passage with revision {revision}", "");
@@ -145,6 +148,33 @@ fn doubt(text: &mut String, story: &Story, last: &Report, entry: &Entry) {
         .collect();
     let others = if others.is_empty() { "another vehicle".to_owned() } else { others.join(" or ") };
     let _ = writeln!(text, "{:24}doubtful: it may as well be of {others}", "");
+}
+
+/// Where else it could be, and how much less likely that is.
+fn alternatives(text: &mut String, story: &Story, entry: &Entry) {
+    let places: Vec<String> = entry
+        .alternatives
+        .iter()
+        .map(|other| {
+            let whose = other.passage.as_ref().map_or("nobody".to_owned(), |passage| called(story, passage));
+            format!("{whose}, {} less likely", odds(other.cost))
+        })
+        .collect();
+    if !places.is_empty() {
+        let _ = writeln!(text, "{:24}else: {}", "", places.join("; "));
+    }
+}
+
+/// A difference of costs, nats, as a factor of likelihood.
+fn odds(cost: f64) -> String {
+    let factor = cost.exp();
+    if factor >= 1e6 {
+        "over a million times".to_owned()
+    } else if factor >= 10.0 {
+        format!("{factor:.0} times")
+    } else {
+        format!("{factor:.1} times")
+    }
 }
 
 /// A passage by the end of its id and its plates.
