@@ -1,7 +1,8 @@
-//! Developer commands: `cargo xtask setup | models | evaluate | traffic | bench | demo | test`.
+//! Developer commands: `cargo xtask setup | models | evaluate | traffic | bench | fuzz | demo | test`.
 
 mod checks;
 mod evaluate;
+mod fuzz;
 mod setup;
 mod shell;
 
@@ -52,6 +53,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         options: Vec<String>,
     },
+    /// Fuzz the engine with journals. Needs a nightly compiler (`rustup toolchain install nightly`); nothing else.
+    Fuzz {
+        /// How long.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
     /// Run everything that must pass. Without names: all steps in order.
     Test {
         /// List the steps and stop.
@@ -73,6 +80,7 @@ fn main() -> anyhow::Result<()> {
             checks::demo(&options)
         }
         Command::Traffic { options } => checks::traffic(&options),
+        Command::Fuzz { seconds } => fuzz::journals(seconds),
         Command::Bench { what, options } => checks::bench(&what, &options),
         Command::Test { list: true, .. } => {
             checks::list();
