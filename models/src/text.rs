@@ -6,55 +6,88 @@ use crate::plate::lattice::{CLASSES, Lattice, class_of};
 use crate::plate::rectify::{MAX_READ_WIDTH, READ_HEIGHT, planes};
 use opencv::core::{Mat, MatTraitConst, Size};
 use opencv::imgproc;
-use ort::session::Session;
+use ort::session::{Session, SessionOutputs};
 use ort::value::TensorRef;
+
+/// Something that runs one model: a session, or one that measures its time.
+pub(crate) trait Infer {
+    /// Runs the model on one input of this shape.
+    fn infer(&mut self, shape: [usize; 4], input: &[f32]) -> Result<SessionOutputs<'_>, ModelError>;
+}
+
+impl Infer for Session {
+    fn infer(&mut self, shape: [usize; 4], input: &[f32]) -> Result<SessionOutputs<'_>, ModelError> {
+        Ok(self.run(ort::inputs![TensorRef::from_array_view((shape, input))?])?)
+    }
+}
 
 /// Runs the text finder on a picture whose sides are multiples of 32; `scale` leads back to the whole picture.
 pub(crate) fn find_texts(
-    finder: &mut Session,
+    finder: &mut impl Infer,
     small: &Mat,
     width: usize,
     height: usize,
     scale: [f32; 2],
 ) -> Result<Vec<Found>, ModelError> {
     let input = planes(small, width, height, [127.5; 3], 1.0 / 127.5)?;
-    let shape = [1, 3, height, width];
-    let outputs = finder.run(ort::inputs![TensorRef::from_array_view((shape, input.as_slice()))?])?;
+    let outputs = finder.infer([1, 3, height, width], &input)?;
     let map = output(&outputs, 0, "text-finder", &[1, 1, height, width])?;
     text_boxes(map, width, height, scale)
 }
 
 /// The lattice of one line, from its strip of height [`READ_HEIGHT`].
 pub(crate) fn read_strip(
-    reader: &mut Session,
+    reader: &mut impl Infer,
     alphabet: &[Option<usize>],
     crop: &Mat,
 ) -> Result<Lattice, ModelError> {
-    let columns = crop.cols().clamp(1, MAX_READ_WIDTH);
-    // A few fixed widths, so that ONNX Runtime does not plan its memory anew for each crop
-    let width = [160, 240, 320].into_iter().find(|w| columns <= *w).unwrap_or(MAX_READ_WIDTH) as usize;
-    let height = READ_HEIGHT as usize;
-    let input = planes(crop, width, height, [127.5; 3], 1.0 / 127.5)?;
-    let shape = [1, 3, height, width];
-    let outputs = reader.run(ort::inputs![TensorRef::from_array_view((shape, input.as_slice()))?])?;
-    let frames = width / 8;
-    let signs = alphabet.len();
-    let values = output(&outputs, 0, "text-reader", &[1, frames, signs])?;
-    let used = (frames * columns as usize).div_ceil(width) + 1;
-    let reduced: Vec<[f32; CLASSES]> = values
-        .chunks_exact(signs.max(1))
-        .take(used)
-        .map(|frame| {
+    let read = read_strips(reader, "text-reader", alphabet, std::slice::from_ref(crop))?;
+    Ok(Lattice::new(&read.into_iter().next().unwrap_or_default()))
+}
+
+/// The width of the reader's input for a strip of this width: a few fixed ones, so that ONNX Runtime does not plan its
+/// memory anew for each crop.
+pub(crate) fn read_width(columns: i32) -> usize {
+    [160, 240, 320].into_iter().find(|w| columns <= *w).unwrap_or(MAX_READ_WIDTH).unsigned_abs() as usize
+}
+
+/// Probabilities of blank and the 36 signs in each frame of a strip.
+pub(crate) type Frames = Vec<[f32; CLASSES]>;
+
+/// What stands in several strips of height [`READ_HEIGHT`], read in one run at the width that holds the widest.
+pub(crate) fn read_strips(
+    reader: &mut impl Infer,
+    name: &str,
+    alphabet: &[Option<usize>],
+    crops: &[Mat],
+) -> Result<Vec<Frames>, ModelError> {
+    let Some(widest) = crops.iter().map(MatTraitConst::cols).max() else { return Ok(Vec::new()) };
+    let (width, height) = (read_width(widest), READ_HEIGHT.unsigned_abs() as usize);
+    let mut input = Vec::with_capacity(crops.len() * 3 * width * height);
+    for crop in crops {
+        input.extend(planes(crop, width, height, [127.5; 3], 1.0 / 127.5)?);
+    }
+    let (frames, signs) = (width / 8, alphabet.len());
+    let outputs = reader.infer([crops.len(), 3, height, width], &input)?;
+    let values = output(&outputs, 0, name, &[crops.len(), frames, signs])?;
+    // 37 classes of some thousand signs: the others are what is missing to 1
+    let known: Vec<(usize, usize)> =
+        alphabet.iter().enumerate().filter_map(|(sign, class)| Some((sign, (*class)?))).collect();
+    let reduced = |(crop, values): (&Mat, &[f32])| {
+        let columns = crop.cols().clamp(1, MAX_READ_WIDTH).unsigned_abs() as usize;
+        let used = (frames * columns).div_ceil(width) + 1;
+        let reduce = |frame: &[f32]| {
             let mut classes = [0.0; CLASSES];
-            for (value, class) in frame.iter().zip(alphabet) {
-                if let Some(sum) = class.and_then(|class| classes.get_mut(class)) {
+            for &(sign, class) in &known {
+                if let (Some(sum), Some(value)) = (classes.get_mut(class), frame.get(sign)) {
                     *sum += value;
                 }
             }
             classes
-        })
-        .collect();
-    Ok(Lattice::new(&reduced))
+        };
+        values.chunks_exact(signs.max(1)).take(used).map(reduce).collect()
+    };
+    Ok(crops.iter().zip(values.chunks_exact((frames * signs).max(1))).map(reduced).collect())
 }
 
 /// The picture with its long side at `side`, enlarged at most `enlarge` times, both sides multiples of 32.

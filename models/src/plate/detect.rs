@@ -167,23 +167,24 @@ fn plausible(q: &Corners) -> bool {
     ASPECT.contains(&(w / h.max(1.0))) && w >= LEAST[0] && h >= LEAST[1]
 }
 
+fn single(found: &Found, detector: Detector) -> Candidate {
+    Candidate { lines: vec![found.corners], corners: found.corners, score: found.score, detector }
+}
+
+/// What the plate finder's corners alone give to read, surest first. They cut into the plate, so they are widened.
+#[must_use]
+pub fn proposals(plates: &[Found]) -> Vec<Candidate> {
+    let wider = |f: &Found| Found { corners: padded(&f.corners, 0.02, 0.06), score: f.score };
+    let plates = plates.iter().map(wider).filter(|f| plausible(&f.corners));
+    plates.map(|f| single(&f, Detector::Plate)).collect()
+}
+
 /// What to read, most promising first, at most `most`.
 #[must_use]
 pub fn candidates(texts: &[Found], plates: &[Found], most: usize) -> Vec<Candidate> {
-    let one = |f: &Found, detector| Candidate {
-        lines: vec![f.corners],
-        corners: f.corners,
-        score: f.score,
-        detector,
-    };
     let mut all: Vec<Candidate> =
-        texts.iter().filter(|f| plausible(&f.corners)).map(|f| one(f, Detector::Text)).collect();
-    for f in plates {
-        let wider = Found { corners: padded(&f.corners, 0.02, 0.06), score: f.score };
-        if plausible(&wider.corners) {
-            all.push(one(&wider, Detector::Plate));
-        }
-    }
+        texts.iter().filter(|f| plausible(&f.corners)).map(|f| single(f, Detector::Text)).collect();
+    all.extend(proposals(plates));
     let mut pairs = Vec::new();
     for (i, a) in texts.iter().enumerate() {
         for b in texts.iter().skip(i + 1) {
@@ -212,7 +213,7 @@ pub fn candidates(texts: &[Found], plates: &[Found], most: usize) -> Vec<Candida
     for f in joins.iter().filter(|f| plausible(&f.corners)) {
         let again = |c: &Candidate| overlap(bounds(&c.corners), bounds(&f.corners)).0 > 0.95;
         if !all.iter().any(again) {
-            all.push(one(f, Detector::Joined));
+            all.push(single(f, Detector::Joined));
         }
     }
     let backed =

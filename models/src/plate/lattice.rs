@@ -10,8 +10,8 @@ const OTHER_AS_BLANK: f32 = 0.5;
 
 /// Look-alikes: a sign gets at least this part of its look-alike's probability.
 const CONFUSIONS: &[(&str, f32)] = &[
-    ("O0", 0.3),
-    ("I1", 0.1),
+    ("O0", 0.5),
+    ("I1", 0.3),
     ("QD0", 0.01),
     ("QO", 0.01),
     ("DO", 0.01),
@@ -148,7 +148,7 @@ mod tests {
         let got = lattice.frames()[0];
         assert_eq!(got[0], 0.0, "0.8 of other signs, half of it as blank, is the best");
         let zero = got[class_of('0').unwrap()];
-        assert!((zero - (0.3f32 * 0.2 / 0.4).ln()).abs() < 1e-4, "{zero}");
+        assert!((zero - (0.5f32 * 0.2 / 0.4).ln()).abs() < 1e-4, "{zero}");
         assert!(Lattice::new(&[[f32::NAN; CLASSES]]).frames()[0].iter().all(|v| v.is_finite()));
     }
 

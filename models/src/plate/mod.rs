@@ -2,12 +2,15 @@
 //! expected countries.
 
 pub mod corner_finder;
+mod decoding;
 pub mod detect;
 pub mod formats;
 pub mod grammar;
+mod inference;
 pub mod lattice;
 mod reader;
 pub mod rectify;
+mod voting;
 
 use crate::Corners;
 use serde::Serialize;
@@ -22,13 +25,13 @@ pub struct PlateOptions {
     pub countries: Vec<String>,
     /// Threads of one inference, 1 to 64.
     pub threads: usize,
-    /// Most crops that are read in one picture: bounds the time a picture full of text can take.
+    /// Most crops that are read in one picture, by either reader: bounds the time a picture full of text can take.
     pub max_reads: usize,
 }
 
 impl Default for PlateOptions {
     fn default() -> Self {
-        Self { countries: Vec::new(), threads: 2, max_reads: 12 }
+        Self { countries: Vec::new(), threads: 2, max_reads: 16 }
     }
 }
 
@@ -68,6 +71,8 @@ pub struct StageMilliseconds {
     pub read: f64,
     /// Decoding under the formats.
     pub decode: f64,
+    /// Inside ONNX Runtime: a part of `detect` and `read`.
+    pub inference: f64,
     /// All together.
     pub total: f64,
 }

@@ -1,0 +1,170 @@
+//! What a crop may say under the formats of the expected countries.
+
+use super::detect::{Candidate, geometry};
+use super::formats::{Expectation, Formats};
+use super::grammar::{Decoded, Edges, align, decode, sign_set};
+use super::inference::Opinion;
+use super::lattice::Lattice;
+
+/// Score a text needs to be reported.
+pub(crate) const EMIT: f32 = -6.0;
+/// Handicap of a text that has no format, where the plate finder backs it.
+const FREE: f32 = 5.5;
+/// Worst prior of an expected format.
+pub(crate) const EXPECTED: f32 = -1.0;
+/// How far below the best shape's score a shape is still followed up.
+pub(crate) const BEAM: f32 = 9.0;
+/// A crop that does not have the text at all counts as this, so that one bad crop does not decide.
+pub(crate) const CLIP: f32 = -9.0;
+/// Price of a country's badge read before the number.
+const BADGE: f32 = 1.0;
+/// Most texts of one plate that are voted on.
+pub(crate) const TEXTS: usize = 12;
+/// Fewest signs of a plate.
+const LEAST_SIGNS: usize = 3;
+
+/// A crop that was read, with the texts it may say.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) candidate: Candidate,
+    pub(crate) opinion: Opinion,
+    pub(crate) lattice: Lattice,
+    pub(crate) edges: Edges,
+    /// Text, score with prior and geometry, best first.
+    pub(crate) texts: Vec<(String, f32)>,
+    /// Read with room at both ends: it would show if the plate was cut off.
+    pub(crate) wide: bool,
+    /// Stretched, so that repeated signs show as two.
+    pub(crate) stretched: bool,
+    /// Lies inside the picture.
+    pub(crate) whole: bool,
+}
+
+impl Reading {
+    /// The best text's score.
+    pub(crate) fn best(&self) -> f32 {
+        self.texts.first().map_or(f32::MIN, |(_, score)| *score)
+    }
+}
+
+/// The formats, and what is expected of them.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    pub(crate) formats: Formats,
+    pub(crate) expectation: Expectation,
+}
+
+impl Decoder {
+    /// Decodes a lattice under all shapes; none if nothing plausible stands there. `backed`: the plate finder sees a
+    /// plate there, so that a text without format is worth reporting.
+    pub(crate) fn texts(
+        &self,
+        candidate: Candidate,
+        opinion: Opinion,
+        lattice: Lattice,
+        backed: bool,
+    ) -> Option<Reading> {
+        let edges = Edges::new(&lattice);
+        let free = lattice.free_text();
+        let signs = free.len();
+        if signs < LEAST_SIGNS {
+            return None;
+        }
+        let form = geometry(&candidate) + candidate.score.max(1e-3).ln();
+        let mut texts: Vec<(String, f32)> = Vec::new();
+        let mut best = f32::MIN;
+        // the most likely first: what they reach spares the others a closer look
+        let mut shapes: Vec<_> =
+            self.formats.shapes().iter().map(|shape| (self.expectation.prior(shape), shape)).collect();
+        shapes.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (prior, shape) in shapes {
+            // signs that were not seen cost far more than EMIT allows
+            if shape.positions.len() > signs + 3 {
+                continue;
+            }
+            let floor = best.max(EMIT + CLIP) - BEAM - prior;
+            let Some(decoded) = decode(&lattice, &edges, &shape.positions, floor) else { continue };
+            best = best.max(decoded.score + prior);
+            let mut add = |decoded: Decoded, skip: usize, price: f32| {
+                let rest = |text: &str| text.chars().skip(skip).collect::<String>();
+                let price = prior + form - price;
+                texts.push((rest(&decoded.text), decoded.score + price));
+                texts.extend(decoded.runners_up.iter().map(|(text, score)| (rest(text), score + price)));
+            };
+            add(decoded, 0, 0.0);
+            for badge in
+                self.formats.badges(shape).filter(|badge| shape.positions.len() + badge.len() <= signs + 3)
+            {
+                let positions: Vec<_> = badge
+                    .chars()
+                    .map(|c| sign_set(c.encode_utf8(&mut [0; 4])))
+                    .chain(shape.positions.iter().copied())
+                    .collect();
+                if let Some(decoded) = decode(&lattice, &edges, &positions, floor) {
+                    best = best.max(decoded.score + prior - BADGE);
+                    add(decoded, badge.len(), BADGE);
+                }
+            }
+        }
+        let digits = free.chars().filter(char::is_ascii_digit).count();
+        if backed && (5..=9).contains(&signs) && digits >= 2 {
+            texts.push((free, form - FREE));
+        }
+        texts.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        let mut distinct: Vec<(String, f32)> = Vec::new();
+        for (text, score) in texts {
+            if !distinct.iter().any(|(other, _)| *other == text) {
+                distinct.push((text, score));
+            }
+        }
+        distinct.truncate(TEXTS);
+        distinct.first()?;
+        Some(Reading {
+            candidate,
+            opinion,
+            lattice,
+            edges,
+            texts: distinct,
+            wide: false,
+            stretched: false,
+            whole: false,
+        })
+    }
+
+    /// Score of a text in a crop, with or without its country's badge; `cut` as for [`align`].
+    pub(crate) fn aligned(&self, seen: &Reading, text: &str, cut: f32) -> f32 {
+        let plain = align(&seen.lattice, &seen.edges, text, cut).unwrap_or(CLIP);
+        let fitting = self.formats.shapes().iter().filter(|shape| shape.matches(text));
+        let badged = fitting
+            .flat_map(|shape| self.formats.badges(shape))
+            .filter_map(|badge| align(&seen.lattice, &seen.edges, &format!("{badge}{text}"), cut))
+            .map(|score| score - BADGE);
+        badged.fold(plain, f32::max).max(CLIP)
+    }
+
+    /// The best prior of the shapes that the text has.
+    pub(crate) fn prior(&self, text: &str) -> f32 {
+        let fitting = self.formats.shapes().iter().filter(|shape| shape.matches(text));
+        fitting.map(|shape| self.expectation.prior(shape)).fold(-FREE, f32::max)
+    }
+
+    /// Whether a format has the text.
+    pub(crate) fn has_format(&self, text: &str) -> bool {
+        self.formats.shapes().iter().any(|shape| shape.matches(text))
+    }
+
+    /// Whether the text would be another plate if two equal signs in it were three: readers merge such repeats.
+    pub(crate) fn may_repeat(&self, text: &str) -> bool {
+        let doubled = |(at, sign): (usize, char)| {
+            let mut longer = text.to_owned();
+            longer.insert(at, sign);
+            self.prior(&longer) >= EXPECTED
+        };
+        text.char_indices().zip(text.chars().skip(1)).any(|(one, next)| one.1 == next && doubled(one))
+    }
+
+    /// The country of the text, if only one of the likely ones has it.
+    pub(crate) fn country(&self, text: &str) -> Option<String> {
+        self.expectation.country(text, &self.formats)
+    }
+}

@@ -1,0 +1,239 @@
+//! The text that the crops of one place agree on, and how sure that is.
+
+use super::decoding::{BEAM, CLIP, Decoder, EMIT, EXPECTED, Reading, TEXTS};
+use super::detect::geometry;
+use super::inference::Opinion;
+use super::rectify::{bounds, overlap};
+use super::{Detector, PlateCandidate, PlateRead, StageMilliseconds};
+use crate::Corners;
+
+/// Least margin of a certain read. Below it wrong reads were seen (the README's table).
+const CERTAIN: f32 = 2.5;
+/// The same for a text of an expected format that both readers read as it stands in at least half of their crops.
+const AGREED: f32 = 1.75;
+/// Least lead of a certain read over a text that differs only by O for 0 or I for 1.
+const SAME_GLYPH: f32 = 0.4;
+/// Price of a sign that lies outside of a crop: less than that of a sign the crop has and the text has not, so that of
+/// two texts, one the beginning of the other, the longer one wins if any crop shows it clearly.
+const CUT: f32 = 1.0;
+/// A crop tells two texts apart when their scores in it differ by more than this.
+const TOLD: f32 = 0.3;
+/// Most narrow crops of one plate that vote, for each reader.
+const VOTERS: usize = 5;
+/// Most wide crops that vote, for each reader.
+const WIDE_VOTERS: usize = 2;
+/// Candidates in a result.
+const CANDIDATES: usize = 5;
+
+/// A plate, and whether it needs no more looking at.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) read: PlateRead,
+    /// Would be certain if countries were expected.
+    pub(crate) settled: bool,
+}
+
+/// The plate that the crops of one place agree on.
+pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
+    let mut sorted: Vec<&Reading> = group.to_vec();
+    sorted.sort_by(|a, b| b.best().total_cmp(&a.best()));
+    let lead = *sorted.first()?;
+    // A crop far worse than the lead is another thing (a bumper, a neighbour), not a vote. A wide crop always has
+    // one: it alone can show that the others are cut off.
+    let mut voters: Vec<&Reading> = Vec::new();
+    for opinion in [Opinion::First, Opinion::Second] {
+        let own = || sorted.iter().copied().filter(|s| s.opinion == opinion);
+        voters.extend(own().filter(|s| !s.wide && s.best() > lead.best() - BEAM).take(VOTERS));
+        voters.extend(own().filter(|s| s.wide).take(WIDE_VOTERS));
+    }
+    let mut texts: Vec<(&str, f32)> = Vec::new();
+    for (text, score) in voters.iter().flat_map(|s| &s.texts) {
+        match texts.iter_mut().find(|(other, _)| other == text) {
+            Some(known) => known.1 = known.1.max(*score),
+            None => texts.push((text, *score)),
+        }
+    }
+    texts.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+    texts.truncate(TEXTS);
+
+    // the mean over the crops makes the choice, the best crop says how good the read is at all
+    let mut rivals: Vec<Rival<'_>> = texts
+        .into_iter()
+        .map(|(text, _)| {
+            let values: Vec<f32> = voters
+                .iter()
+                .map(|s| decoder.aligned(s, text, if s.wide { f32::INFINITY } else { CUT }))
+                .collect();
+            let prior = decoder.prior(text);
+            let mean = values.iter().sum::<f32>() / values.len().max(1) as f32 + prior;
+            Rival { text, values, prior, mean }
+        })
+        .collect();
+    rivals.sort_by(|a, b| b.mean.total_cmp(&a.mean).then_with(|| a.text.cmp(b.text)));
+    let (first, others) = rivals.split_first()?;
+    let form = geometry(&lead.candidate) + lead.candidate.score.max(1e-3).ln();
+    // here nothing may be cut off: NORTH on a road sign is not a plate NORTH00
+    let whole = voters.iter().map(|s| decoder.aligned(s, first.text, f32::INFINITY)).fold(CLIP, f32::max);
+    let score = whole + first.prior + form;
+    if score < EMIT {
+        return None;
+    }
+    let own = folded(first.text);
+    let (twins, others): (Vec<&Rival<'_>>, Vec<&Rival<'_>>) =
+        others.iter().partition(|other| folded(other.text) == own);
+    let least = |rivals: &[&Rival<'_>]| {
+        rivals.iter().map(|other| first.margin(other, &voters)).fold(f32::MAX, f32::min)
+    };
+    let margin = least(&others).min(6.0 + score);
+    // A telephone number becomes a plate by one look-alike, a plate at the picture's edge may go on beyond it.
+    let literal = |opinion: Opinion| {
+        let own_crops = voters.iter().filter(|s| s.opinion == opinion);
+        let (crops, agree) = own_crops.fold((0, 0), |(crops, agree), s| {
+            (crops + 1, agree + usize::from(folded(&s.lattice.free_text()).contains(&own)))
+        });
+        (agree, 2 * agree >= crops.max(1))
+    };
+    let (first_reader, second_reader) = (literal(Opinion::First), literal(Opinion::Second));
+    let found_as_text = voters.iter().any(|s| s.candidate.detector != Detector::Plate);
+    let agreed = first_reader.1 && second_reader.1 && found_as_text && first.prior >= EXPECTED;
+    let repeats_shown = !decoder.may_repeat(first.text) || voters.iter().any(|s| s.stretched);
+    let settled = voters.iter().any(|s| s.wide && s.whole)
+        && repeats_shown
+        && first_reader.0 + second_reader.0 > 0
+        && decoder.has_format(first.text)
+        && margin >= if agreed { AGREED } else { CERTAIN }
+        && least(&twins) >= SAME_GLYPH;
+    let margin = f64::from(margin);
+    let certain = settled && !decoder.expectation.is_open();
+    // what is not certain never looks so; without countries wrong reads reach a margin of 3.5
+    let most = match (certain, decoder.expectation.is_open()) {
+        (true, _) => 1.0,
+        (false, false) => 0.95,
+        (false, true) => 0.85,
+    };
+    let probability = calibrated(margin, most);
+    let read = PlateRead {
+        corners: lead.candidate.corners,
+        text: first.text.to_owned(),
+        country: decoder.country(first.text),
+        candidates: shares(decoder, &rivals, probability),
+        probability,
+        margin,
+        certain,
+        detector: lead.candidate.detector,
+        milliseconds: StageMilliseconds::default(),
+    };
+    Some(Verdict { read, settled })
+}
+
+/// O as 0 and I as 1: one glyph in many countries' fonts. Where a format leaves both open, the margin is small.
+fn folded(text: &str) -> String {
+    text.replace('O', "0").replace('I', "1")
+}
+
+/// The candidates with their share of the probability that the first one leaves.
+fn shares(decoder: &Decoder, rivals: &[Rival<'_>], probability: f64) -> Vec<PlateCandidate> {
+    let best = rivals.get(1).map_or(0.0, |r| r.mean);
+    let weight = |r: &Rival<'_>| f64::from(r.mean - best).exp();
+    // half of what is left is for texts that are not in the list
+    let unit = 0.5 * (1.0 - probability) / rivals.iter().skip(1).map(weight).sum::<f64>().max(1.0);
+    rivals
+        .iter()
+        .enumerate()
+        .take(CANDIDATES)
+        .map(|(i, rival)| PlateCandidate {
+            text: rival.text.to_owned(),
+            country: decoder.country(rival.text),
+            probability: if i == 0 { probability } else { (weight(rival) * unit).min(probability) },
+        })
+        .collect()
+}
+
+/// One text that is voted on.
+struct Rival<'a> {
+    text: &'a str,
+    /// Score in each crop.
+    values: Vec<f32>,
+    prior: f32,
+    /// Mean score with prior.
+    mean: f32,
+}
+
+impl Rival<'_> {
+    /// How far this text is ahead of another, by the crops that tell the two apart. The others say nothing about which
+    /// it is; nor does a narrow crop about a text that goes on beyond its edge.
+    fn margin(&self, other: &Rival<'_>, voters: &[&Reading]) -> f32 {
+        let longer = other.text.len() > self.text.len() && other.text.contains(self.text);
+        let beyond = if longer { CUT * (other.text.len() - self.text.len()) as f32 } else { 0.0 };
+        let (mut sum, mut count) = (0.0, 0u8);
+        for ((mine, its), crop) in self.values.iter().zip(&other.values).zip(voters) {
+            let ahead = mine - its;
+            let silent = if ahead < 0.0 || crop.wide { TOLD } else { TOLD + beyond };
+            if ahead.abs() > silent {
+                sum += ahead;
+                count += 1;
+            }
+        }
+        sum / f32::from(count.max(1)) + self.prior - other.prior
+    }
+}
+
+/// Crops of the same place, best first in each group.
+pub(crate) fn grouped(readings: &[Reading]) -> Vec<Vec<&Reading>> {
+    let mut order: Vec<&Reading> = readings.iter().collect();
+    order.sort_by(|a, b| b.best().total_cmp(&a.best()));
+    let mut groups: Vec<(Corners, Vec<&Reading>)> = Vec::new();
+    for one in order {
+        let here = bounds(&one.candidate.corners);
+        match groups.iter_mut().find(|(lead, _)| overlap(bounds(lead), here).1 > 0.5) {
+            Some((_, group)) => group.push(one),
+            None => groups.push((one.candidate.corners, vec![one])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// Margin and the share of reads with it that were right, over the labelled plates of RU, KZ and EU and the reads away
+/// from labels, counted as wrong: `evaluate … --calibration`, table in the README. Flattened at the top, where the
+/// sets are too small to tell 0.98 from 0.999.
+const CALIBRATION: &[(f64, f64)] = &[
+    (-6.0, 0.02),
+    (0.0, 0.15),
+    (0.5, 0.35),
+    (1.0, 0.5),
+    (1.5, 0.75),
+    (2.0, 0.92),
+    (2.5, 0.96),
+    (5.0, 0.985),
+];
+
+/// Chance that a read is right, by its margin: straight lines between the measured points. `most` caps it.
+fn calibrated(margin: f64, most: f64) -> f64 {
+    let mut before = (f64::MIN, 0.02);
+    for &(at, p) in CALIBRATION {
+        if margin < at {
+            let part = ((margin - before.0) / (at - before.0)).clamp(0.0, 1.0);
+            return (before.1 + part * (p - before.1)).min(most);
+        }
+        before = (at, p);
+    }
+    before.1.min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probability_grows_with_the_margin() {
+        let mut last = 0.0;
+        for step in -100..100 {
+            let p = calibrated(f64::from(step) / 10.0, 1.0);
+            assert!((0.0..=1.0).contains(&p) && p >= last, "{step} {p} {last}");
+            last = p;
+        }
+        assert!(calibrated(9.0, 1.0) > 0.98 && calibrated(9.0, 0.85) <= 0.85);
+        assert!(calibrated(f64::MIN, 1.0) <= 0.02);
+        assert!((calibrated(1.0, 1.0) - 0.5).abs() < 1e-9);
+    }
+}
