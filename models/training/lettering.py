@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from plates import DEBIAN, LETTERS, signs
+from plates import DEBIAN, signs
 
 FACES = [
     "truetype/dejavu/DejaVuSans.ttf",
@@ -17,16 +17,60 @@ FACES = [
     "truetype/roboto/unhinted/RobotoCondensed-Bold.ttf",
     "truetype/roboto/unhinted/RobotoTTF/Roboto-Black.ttf",
 ]
-WORDS = (
-    "cargo logistics express trans auto motors service diesel turbo hybrid quattro sport limited group partner "
-    "ДОСТАВКА ПЕРЕВОЗКИ ГРУЗЫ ЛЮДИ АВТОСАЛОН АВТОЦЕНТР ДИЛЕР МОСКВА АПТЕКА ПРОДУКТЫ РЕМОНТ ШИНОМОНТАЖ СТОП ТАМОЖНЯ "
-    "parking hotel market cafe bank exit customs control stop long vehicle keep distance danger flammable"
-).split()
+WORDS = [
+    "cargo",
+    "logistics",
+    "express",
+    "trans",
+    "auto",
+    "motors",
+    "service",
+    "diesel",
+    "turbo",
+    "hybrid",
+    "quattro",
+    "sport",
+    "limited",
+    "group",
+    "partner",
+    "ДОСТАВКА",
+    "ПЕРЕВОЗКИ",
+    "ГРУЗЫ",
+    "ЛЮДИ",
+    "АВТОСАЛОН",
+    "АВТОЦЕНТР",
+    "ДИЛЕР",
+    "МОСКВА",
+    "АПТЕКА",
+    "ПРОДУКТЫ",
+    "РЕМОНТ",
+    "ШИНОМОНТАЖ",
+    "СТОП",
+    "ТАМОЖНЯ",
+    "parking",
+    "hotel",
+    "market",
+    "cafe",
+    "bank",
+    "exit",
+    "customs",
+    "control",
+    "stop",
+    "long",
+    "vehicle",
+    "keep",
+    "distance",
+    "danger",
+    "flammable",
+]
 
 
 def made_up_word(rng):
     """Syllables, so that no word is learnt by heart."""
-    text = "".join(str(rng.choice(list("bcdfgklmnprstvz"))) + str(rng.choice(list("aeiou"))) for _ in range(int(rng.integers(1, 5))))
+    text = "".join(
+        str(rng.choice(list("bcdfgklmnprstvz"))) + str(rng.choice(list("aeiou")))
+        for _ in range(int(rng.integers(1, 5)))
+    )
     return text + str(rng.choice(["", "", "s", "n", "r", "x"]))
 
 
@@ -40,16 +84,60 @@ def phrase(rng):
     if kind == 3:
         return word + " " + made_up_word(rng)
     if kind == 4:
-        return signs(rng, str(rng.choice(["+7 (DDD) DDD-DD-DD", "8-DDD-DDD-DD-DD", "DDD-DD-DD", "+DDD DD DDDDDD", "DDD DDDD DDD"])))
+        return signs(
+            rng,
+            str(rng.choice(["+7 (DDD) DDD-DD-DD", "8-DDD-DDD-DD-DD", "DDD-DD-DD", "+DDD DD DDDDDD", "DDD DDDD DDD"])),
+        )
     if kind == 5:
         start = str(rng.choice(["www.", "", made_up_word(rng) + "@", "(c) "]))
-        return start + word.lower() + str(rng.choice([".ru", ".kz", ".com", ".by", ".eu", ".net", " 20" + signs(rng, "DD")]))
+        return (
+            start
+            + word.lower()
+            + str(rng.choice([".ru", ".kz", ".com", ".by", ".eu", ".net", " 20" + signs(rng, "DD")]))
+        )
     if kind == 6:
-        return signs(rng, str(rng.choice(["20DD-DD-DD DD:DD:DD", "DD.DD.20DD  DD:DD", "DD:DD:DD", "CAM DD", "DDDD/DD/DD DD:DD"])))
+        return signs(
+            rng,
+            str(
+                rng.choice(
+                    [
+                        "20DD-DD-DD DD:DD:DD",
+                        "DD.DD.20DD  DD:DD",
+                        "DD:DD:DD",
+                        "CAM DD",
+                        "DDDD/DD/DD DD:DD",
+                        "'DD DD DD",
+                        "DD DD 20DD",
+                        "DD/20DD",
+                    ]
+                )
+            ),
+        )
     if kind == 7:
         return signs(rng, "LLL") + "U " + signs(rng, str(rng.choice(["DDDDDD D", "DDDDDD", "DDDDDD D DDLD"])))
     if kind == 8:
-        return signs(rng, str(rng.choice(["LDDD", "LLDDD", "D.D", "LDD", "DDL", "LL", "LL D.D", "V8", "4x4", "MAX DDDDD KG", "TIR", "DD", "DD T"])))
+        return signs(
+            rng,
+            str(
+                rng.choice(
+                    [
+                        "LDDD",
+                        "LLDDD",
+                        "D.D",
+                        "LDD",
+                        "DDL",
+                        "LL",
+                        "LL D.D",
+                        "V8",
+                        "4x4",
+                        "MAX DDDDD KG",
+                        "TIR",
+                        "DD",
+                        "DD T",
+                    ]
+                )
+            ),
+        )
     return word + " " + signs(rng, "D" * int(rng.integers(1, 5)))
 
 
@@ -110,6 +198,3 @@ def board(rng):
     if rng.random() < 0.1:  # a sign with bare figures: speed, house number
         cv2.circle(surface, (w // 2, h // 2), min(h, w) // 2 - 2, (40, 30, 200), 5)
     return surface
-
-
-__all__ = ["LETTERS", "board", "paint", "phrase", "text_mask", "write"]

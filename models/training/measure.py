@@ -33,7 +33,9 @@ class Finder:
         h, w = picture.shape[:2]
         k = LONG_SIDE / max(h, w)
         size = [max(32, round(v * k / 32) * 32) for v in (w, h)]
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR).astype(np.float32)
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR).astype(
+            np.float32
+        )
         tensor = ((small - self.mean) * self.scale).transpose(2, 0, 1)[None]
         start = time.perf_counter()
         outputs = self.session.run(None, {self.input: np.ascontiguousarray(tensor)})
@@ -156,7 +158,9 @@ def main():
                 if given.list:
                     for b, v in zip(boxes, best):
                         if v < 0.5:
-                            print(f"{name}: {file} label {b.astype(int).tolist()} of {picture.shape[1]}x{picture.shape[0]} best IoU {v:.2f}")
+                            print(
+                                f"{name}: {file} label {b.astype(int).tolist()} of {picture.shape[1]}x{picture.shape[0]} best IoU {v:.2f}"
+                            )
                     for q, s in away:
                         print(f"{name}: {file} away {upright(q).astype(int).tolist()} score {s:.2f}")
         count = sum(len(b) for b in wanted.values())

@@ -1,6 +1,6 @@
 """Draws registration plates flat, 1 px a millimetre, BGR: layouts of RU, BY, KZ, KG, AM, UZ, UA, EU, and made-up ones."""
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -24,7 +24,7 @@ BLACK, WHITE = (25, 25, 25), (240, 240, 240)
 BLUE, YELLOW, RED, GREEN = (150, 60, 20), (30, 190, 245), (40, 30, 190), (70, 130, 20)
 
 
-@lru_cache(maxsize=None)
+@cache
 def glyph(font, sign, height=100):
     """A sign's ink, cropped, `height` px high."""
     pen = ImageFont.truetype(font if font.startswith("/") else str(DEBIAN / font), 120)
@@ -103,9 +103,13 @@ def blank(w, h, back, border, thick=4):
 
 
 def russian(rng, font):
-    kind = rng.choice(["car", "taxi", "trailer", "police", "military", "tractor", "square", "transit"],
-                      p=[0.6, 0.06, 0.12, 0.03, 0.03, 0.04, 0.09, 0.03])
-    back, fore = {"taxi": (YELLOW, BLACK), "police": (BLUE, WHITE), "military": (BLACK, WHITE)}.get(kind, (WHITE, BLACK))
+    kind = rng.choice(
+        ["car", "taxi", "trailer", "police", "military", "tractor", "square", "transit"],
+        p=[0.6, 0.06, 0.12, 0.03, 0.03, 0.04, 0.09, 0.03],
+    )
+    back, fore = {"taxi": (YELLOW, BLACK), "police": (BLUE, WHITE), "military": (BLACK, WHITE)}.get(
+        kind, (WHITE, BLACK)
+    )
     region = signs(rng, "DD" if rng.random() < 0.6 else "DDD")
     if kind in ("square", "tractor"):
         plate = blank(290, 170, back, fore)
@@ -118,8 +122,14 @@ def russian(rng, font):
         cv2.rectangle(plate, (148, 84), (284, 164), fore, 3)
         return plate
     plate = blank(520, 112, back, fore)
-    pattern = {"car": "R DDD RR", "taxi": "RR DDD", "trailer": "RR DDDD", "police": "R DDDD", "military": "DDDD RR",
-               "transit": "RR DDD R"}[kind]
+    pattern = {
+        "car": "R DDD RR",
+        "taxi": "RR DDD",
+        "trailer": "RR DDDD",
+        "police": "R DDDD",
+        "military": "DDDD RR",
+        "transit": "RR DDD R",
+    }[kind]
     line(plate, signs(rng, pattern), font, (28, 18, 345, 76), fore, 0.78)
     cv2.line(plate, (385, 5), (385, 107), fore, 4)
     line(plate, region, font, (395, 12, 112, 58), fore)
@@ -141,9 +151,24 @@ def european(rng, font, two=False):
     plate[:, :strip] = blue
     for a in np.arange(0, 2 * np.pi, np.pi / 6):
         cv2.circle(plate, (23 + int(14 * np.cos(a)), 30 + int(14 * np.sin(a))), 2, YELLOW, -1)
-    line(plate, str(rng.choice(["PL", "D", "CZ", "SK", "LT", "LV", "EST", "FIN", "H", "RO", "BG", "F", "I", "B"])), font,
-         (6, h - 48, 34, 32), WHITE)
-    patterns = ["LL DDDDD", "LLL DDDD", "LL LDDD", "DLD DDDD", "LL DDD LL", "LLL DDD", "DDD LLL", "LL-DDDD", "L LLDDDD"]
+    line(
+        plate,
+        str(rng.choice(["PL", "D", "CZ", "SK", "LT", "LV", "EST", "FIN", "H", "RO", "BG", "F", "I", "B"])),
+        font,
+        (6, h - 48, 34, 32),
+        WHITE,
+    )
+    patterns = [
+        "LL DDDDD",
+        "LLL DDDD",
+        "LL LDDD",
+        "DLD DDDD",
+        "LL DDD LL",
+        "LLL DDD",
+        "DDD LLL",
+        "LL-DDDD",
+        "L LLDDDD",
+    ]
     text = signs(rng, str(rng.choice(patterns)))
     right = w - 14
     if rng.random() < 0.2 and not two:
@@ -156,15 +181,23 @@ def european(rng, font, two=False):
     else:
         line(plate, text, font, (strip + 12, 18, right - strip - 14, 76), fore)
         if rng.random() < 0.4:
-            cv2.circle(plate, (strip + 12 + (right - strip) // 3, 56), 11, fore if rng.random() < 0.4 else (40, 80, 180), -1)
+            cv2.circle(
+                plate, (strip + 12 + (right - strip) // 3, 56), 11, fore if rng.random() < 0.4 else (40, 80, 180), -1
+            )
     return plate
 
 
 def neighbour(rng, font, country=None, two=False):
     """BY, KZ, KG, AM, UZ, UA: a strip with flag and country, the number, a region's box."""
     country = country or str(rng.choice(["BY", "KZ", "KG", "AM", "UZ", "UA"]))
-    patterns = {"BY": ["DDDD RR-D", "RR DDDD-D"], "KZ": ["DDD LLL", "DDD LL", "DD LLL", "L DDD LL"], "KG": ["DDD LLL", "DDDD LL"],
-                "AM": ["DD LL DDD", "DDD LL DD"], "UZ": ["L DDD LL", "DDD LLL"], "UA": ["RR DDDD RR"]}[country]
+    patterns = {
+        "BY": ["DDDD RR-D", "RR DDDD-D"],
+        "KZ": ["DDD LLL", "DDD LL", "DD LLL", "L DDD LL"],
+        "KG": ["DDD LLL", "DDDD LL"],
+        "AM": ["DD LL DDD", "DDD LL DD"],
+        "UZ": ["L DDD LL", "DDD LLL"],
+        "UA": ["RR DDDD RR"],
+    }[country]
     text = signs(rng, str(rng.choice(patterns)))
     back = YELLOW if rng.random() < 0.07 else WHITE
     if two:
@@ -208,17 +241,38 @@ def neighbour(rng, font, country=None, two=False):
 def made_up(rng, font):
     """Any country: keeps the network from learning countries by heart."""
     two = rng.random() < 0.2
-    w, h = (int(rng.integers(220, 340)), int(rng.integers(150, 210))) if two else (int(rng.integers(420, 560)), int(rng.integers(100, 130)))
-    pairs = [(WHITE, BLACK), (YELLOW, BLACK), (BLUE, WHITE), (BLACK, WHITE), (RED, WHITE), (GREEN, WHITE), (WHITE, RED), (WHITE, GREEN)]
+    w, h = (
+        (int(rng.integers(220, 340)), int(rng.integers(150, 210)))
+        if two
+        else (int(rng.integers(420, 560)), int(rng.integers(100, 130)))
+    )
+    pairs = [
+        (WHITE, BLACK),
+        (YELLOW, BLACK),
+        (BLUE, WHITE),
+        (BLACK, WHITE),
+        (RED, WHITE),
+        (GREEN, WHITE),
+        (WHITE, RED),
+        (WHITE, GREEN),
+    ]
     back, fore = pairs[rng.choice(8, p=[0.52, 0.12, 0.07, 0.09, 0.05, 0.05, 0.05, 0.05])]
     plate = blank(w, h, back, fore if rng.random() < 0.7 else None, int(rng.integers(2, 7)))
-    groups = [signs(rng, "".join(rng.choice(["D", "L"]) * int(rng.integers(1, 4)))) for _ in range(int(rng.integers(2, 4)))]
+    groups = [
+        signs(rng, "".join(rng.choice(["D", "L"]) * int(rng.integers(1, 4)))) for _ in range(int(rng.integers(2, 4)))
+    ]
     if two:
         line(plate, groups[0] + " " * (len(groups[0]) < 2), font, (20, h * 0.1, w - 40, h * 0.38), fore)
         line(plate, "".join(groups[1:]), font, (20, h * 0.54, w - 40, h * 0.38), fore)
     else:
         tall = rng.uniform(0.55, 0.75)
-        line(plate, (" " if rng.random() < 0.7 else "").join(groups), font, (25, h * (1 - tall) / 2, w - 50, h * tall), fore)
+        line(
+            plate,
+            (" " if rng.random() < 0.7 else "").join(groups),
+            font,
+            (25, h * (1 - tall) / 2, w - 50, h * tall),
+            fore,
+        )
     return plate
 
 
@@ -244,10 +298,22 @@ def weather(rng, plate):
         for x in (w * 0.25, w * 0.75):
             cv2.circle(plate, (int(x), int(h * rng.choice([0.1, 0.9]))), 5, (120, 120, 120), -1)
     if rng.random() < 0.5:
-        dirt = cv2.resize(rng.random((int(rng.integers(2, 8)), int(rng.integers(3, 16)))).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC)
+        dirt = cv2.resize(
+            rng.random((int(rng.integers(2, 8)), int(rng.integers(3, 16)))).astype(np.float32),
+            (w, h),
+            interpolation=cv2.INTER_CUBIC,
+        )
         brown = np.float32([rng.uniform(40, 110), rng.uniform(60, 120), rng.uniform(70, 130)])
         amount = (np.clip(dirt, 0, 1) * rng.uniform(0.1, 0.75))[..., None]
         plate = plate * (1 - amount) + brown * amount
+    if rng.random() < 0.14:  # caked: hardly any contrast is left
+        mud = np.float32([rng.uniform(60, 190)] * 3) + np.float32(rng.uniform(-15, 15, 3))
+        cake = cv2.resize(
+            rng.uniform(0.4, 0.85, (int(rng.integers(1, 5)), int(rng.integers(2, 9)))).astype(np.float32),
+            (w, h),
+            interpolation=cv2.INTER_LINEAR,
+        )
+        plate = plate * (1 - cake[..., None]) + mud * cake[..., None]
     if rng.random() < 0.5:
         slope = np.linspace(rng.uniform(0.6, 1.1), rng.uniform(0.6, 1.1), h, dtype=np.float32)[:, None, None]
         plate = plate * slope

@@ -6,10 +6,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
+import decoys
 import lettering
 import vehicles
 
 WIDTH, HEIGHT = 640, 480
+# Deviation of a plate's grey values from their surroundings below which nobody reads it.
+LEAST_CONTRAST = 6.0
 
 
 def background(rng, files):
@@ -31,20 +34,23 @@ def background(rng, files):
     for _ in range(int(rng.integers(0, 14))):
         x, y = rng.integers(0, WIDTH), rng.integers(0, HEIGHT)
         w, h = rng.integers(10, 300), rng.integers(10, 200)
-        cv2.rectangle(picture, (int(x), int(y)), (int(x + w), int(y + h)), tuple(float(v) for v in rng.integers(0, 256, 3)), -1)
+        cv2.rectangle(
+            picture, (int(x), int(y)), (int(x + w), int(y + h)), tuple(float(v) for v in rng.integers(0, 256, 3)), -1
+        )
     grain = rng.normal(0, 1, (HEIGHT // 4, WIDTH // 4, 1)).astype(np.float32)
     return picture + cv2.resize(grain, (WIDTH, HEIGHT))[..., None] * rng.uniform(2, 18)
 
 
-def camera(rng, far):
+def camera(rng):
     """Rotation of a flat thing before the camera and the focal length in widths of the picture."""
     yaw = np.radians(np.clip(rng.normal(0, 22), -55, 55) if rng.random() < 0.75 else rng.uniform(-65, 65))
-    pitch, roll = np.radians(rng.normal(6, 9)), np.radians(rng.normal(0, 4) if rng.random() < 0.85 else rng.normal(0, 12))
+    pitch = np.radians(np.clip(rng.normal(8, 11), -25, 40))
+    roll = np.radians(rng.normal(0, 5) if rng.random() < 0.8 else rng.normal(0, 15))
     cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
     around = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     down = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
     turn = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
-    return turn @ down @ around, rng.uniform(0.9, 3.0) * WIDTH * far
+    return turn @ down @ around, rng.uniform(0.9, 3.0) * WIDTH
 
 
 def mapping(rotation, focal, origin, axes, u, centre):
@@ -76,13 +82,13 @@ def add_vehicle(rng, picture, labels, width, with_plate):
     """Lays a vehicle with a plate about `width` px wide; labels that it covers are dropped."""
     u = max(40.0, width * 1.15)
     panel, corners = vehicles.vehicle(rng, u, with_plate)
-    rotation, focal = camera(rng, 1.0)
+    rotation, focal = camera(rng)
     low = 0.25 if width < 120 else 0.0
     at = (rng.uniform(0.02, 0.98) * WIDTH, rng.uniform(low, 0.98) * HEIGHT)
     # The panel's pixel (0, 0) lies left and above of the plate's centre.
     to = mapping(rotation, focal, (-panel.ox / u, -panel.oy / u, 0), ((1, 0, 0), (0, 1, 0)), u, at)
-    scale = np.diag([u / width] * 2 + [1.0])  # from u px a plate width to the width wanted
-    shrink = np.array([[1 / scale[0, 0], 0, at[0] * (1 - 1 / scale[0, 0])], [0, 1 / scale[1, 1], at[1] * (1 - 1 / scale[1, 1])], [0, 0, 1]])
+    s = width / u  # from u px a plate width to the width wanted
+    shrink = np.array([[s, 0, at[0] * (1 - s)], [0, s, at[1] * (1 - s)], [0, 0, 1]])
     if rng.random() < 0.6:  # the flank that can be seen
         left = rotation[2, 0] > 0
         flank = vehicles.side(rng, u, panel.h / u, panel.oy / u)
@@ -96,9 +102,11 @@ def add_vehicle(rng, picture, labels, width, with_plate):
     if not ((to @ edge.T)[2] > 0.05).all():
         return
     if rng.random() < 0.5:  # what is mirrored in the paint
-        shine = cv2.resize(picture[::4, ::4], (panel.w, panel.h))
-        panel.px *= 1 - (k := rng.uniform(0.02, 0.12))
-        panel.px += shine * k
+        k = rng.uniform(0.02, 0.14)
+        panel.px = panel.px * (1 - k) + cv2.resize(picture[::4, ::4], (panel.w, panel.h)) * k
+    if rng.random() < 0.12:  # dust on all of it
+        dust = cv2.resize(rng.uniform(0.0, 0.7, (4, 6)).astype(np.float32), (panel.w, panel.h))[..., None]
+        panel.px = panel.px * (1 - dust) + np.float32([rng.uniform(70, 200)] * 3) * dust
     cover(labels, lay(picture, panel.px, panel.mask, to))
     if corners is not None:
         points = (to @ np.c_[corners, np.ones(4)].T).T
@@ -114,15 +122,12 @@ def cover(labels, mask):
         hidden = (mask[inside > 0] > 127).sum()
         if count and hidden / count > 0.5:
             del labels[i]
-        elif count and hidden > 0.03 * count:
-            labels[i] = labels[i] * np.float32(1)  # partly hidden: kept, a reader may still read it
 
 
-def add_board(rng, picture, labels):
-    """A sign, in perspective."""
-    surface = lettering.board(rng)
-    width = float(np.exp(rng.uniform(np.log(25), np.log(300))))
-    rotation, focal = camera(rng, 1.0)
+def add_flat(rng, picture, labels, surface, mask, most):
+    """A sign or a decoy, in perspective, up to `most` px wide."""
+    width = float(np.exp(rng.uniform(np.log(25), np.log(most))))
+    rotation, focal = camera(rng)
     u = surface.shape[1]
     at = (rng.uniform(0, 1) * WIDTH, rng.uniform(0, 1) * HEIGHT)
     to = mapping(rotation, focal, (-0.5, -0.5 * surface.shape[0] / u, 0), ((1, 0, 0), (0, 1, 0)), u, at)
@@ -130,7 +135,13 @@ def add_board(rng, picture, labels):
     shrink = np.array([[s, 0, at[0] * (1 - s)], [0, s, at[1] * (1 - s)], [0, 0, 1]])
     if s < 0.5:
         surface = cv2.blur(surface, (int(0.5 / s) + 1,) * 2)
-    cover(labels, lay(picture, surface, np.full(surface.shape[:2], 255, np.uint8), shrink @ to))
+    cover(labels, lay(picture, surface, mask, shrink @ to))
+
+
+def add_board(rng, picture, labels):
+    """A sign with words on it."""
+    surface = lettering.board(rng)
+    add_flat(rng, picture, labels, surface, np.full(surface.shape[:2], 255, np.uint8), 300)
 
 
 def night(rng, picture, labels):
@@ -169,9 +180,20 @@ def overlay(rng, picture):
     for _ in range(int(rng.integers(1, 4))):
         height = rng.uniform(8, 34)
         mask = lettering.text_mask(rng, height=int(height))
-        x, y = rng.uniform(0, max(1, WIDTH - mask.shape[1])), rng.choice([rng.uniform(0, 20), HEIGHT - height - 12, rng.uniform(0, HEIGHT)])
+        x, y = (
+            rng.uniform(0, max(1, WIDTH - mask.shape[1])),
+            rng.choice([rng.uniform(0, 20), HEIGHT - height - 12, rng.uniform(0, HEIGHT)]),
+        )
+        colour = [
+            (255, 255, 255),
+            (255, 255, 255),
+            (40, 40, 230),
+            (30, 140, 250),
+            (20, 20, 20),
+            rng.integers(0, 256, 3),
+        ][int(rng.integers(0, 6))]
         lettering.paint(picture, cv2.dilate(mask, np.ones((3, 3))), x, y, (0, 0, 0), 0.6 * (rng.random() < 0.4))
-        lettering.paint(picture, mask, x, y, (255, 255, 255) if rng.random() < 0.7 else rng.integers(0, 256, 3), rng.uniform(0.4, 1))
+        lettering.paint(picture, mask, x, y, colour, rng.uniform(0.4, 1))
 
 
 def seen(rng, picture):
@@ -196,7 +218,13 @@ def seen(rng, picture):
         kernel = np.zeros((n, n), np.float32)
         angle = rng.normal(0, 0.5)
         c = (n - 1) / 2
-        cv2.line(kernel, (round(c - c * np.cos(angle)), round(c - c * np.sin(angle))), (round(c + c * np.cos(angle)), round(c + c * np.sin(angle))), 1.0, 1)
+        cv2.line(
+            kernel,
+            (round(c - c * np.cos(angle)), round(c - c * np.sin(angle))),
+            (round(c + c * np.cos(angle)), round(c + c * np.sin(angle))),
+            1.0,
+            1,
+        )
         picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
     elif kind < 0.6:  # sharpened, as cheap cameras do
         picture = picture + (picture - cv2.GaussianBlur(picture, (0, 0), 1.2)) * rng.uniform(0.3, 1.2)
@@ -214,11 +242,18 @@ def scene(rng, files):
     for _ in range(int(rng.integers(0, 4))):
         add_board(rng, picture, labels)
     count = int(rng.choice([0, 1, 2, 3, 4, 6], p=[0.08, 0.2, 0.2, 0.22, 0.18, 0.12]))
-    widths = [float(np.exp(rng.uniform(np.log(24), np.log(90)))) if rng.random() < 0.45 else float(np.exp(rng.uniform(np.log(50), np.log(230)))) for _ in range(count)]
+    widths = [
+        float(np.exp(rng.uniform(np.log(24), np.log(90))))
+        if rng.random() < 0.45
+        else float(np.exp(rng.uniform(np.log(50), np.log(230))))
+        for _ in range(count)
+    ]
     if count == 1 and rng.random() < 0.5:
         widths = [float(rng.uniform(120, 420))]
     for width in sorted(widths):
         add_vehicle(rng, picture, labels, width, rng.random() < 0.88)
+    for _ in range(int(rng.integers(0, 7))):
+        add_flat(rng, picture, labels, *decoys.decoy(rng, files), 170)
     for _ in range(int(rng.choice([0, 0, 1, 2]))):
         if rng.random() < 0.5:
             add_board(rng, picture, labels)
@@ -227,13 +262,25 @@ def scene(rng, files):
             at = rng.uniform(0, WIDTH), rng.uniform(0, HEIGHT)
             cover_box = np.zeros((HEIGHT, WIDTH), np.uint8)
             lettering.paint(picture, mask, *at, rng.integers(0, 256, 3))
-            cv2.rectangle(cover_box, (int(at[0]), int(at[1])), (int(at[0] + mask.shape[1]), int(at[1] + mask.shape[0])), 255, -1)
+            cv2.rectangle(
+                cover_box, (int(at[0]), int(at[1])), (int(at[0] + mask.shape[1]), int(at[1] + mask.shape[0])), 255, -1
+            )
             cover(labels, cover_box)
     if rng.random() < 0.16:
         picture = night(rng, np.clip(picture, 0, 255), labels)
     if rng.random() < 0.4:
         overlay(rng, picture)
-    return seen(rng, picture), np.float32(labels).reshape(-1, 4, 2)
+    picture = seen(rng, picture)
+    labels = [q for q in labels if has_signs(picture, q)]
+    return picture, np.float32(labels).reshape(-1, 4, 2)
+
+
+def has_signs(picture, q):
+    """Whether anything is left to be seen on the plate: a blank patch is not to be found."""
+    target = np.float32([[0, 0], [96, 0], [96, 28], [0, 28]])
+    flat = cv2.warpPerspective(picture, cv2.getPerspectiveTransform(q, target), (96, 28)).mean(2)
+    flat = flat[4:-4, 6:-6]
+    return (flat - cv2.GaussianBlur(flat, (0, 0), 8)).std() > LEAST_CONTRAST
 
 
 def jpeg(rng, picture):

@@ -18,9 +18,9 @@ W, H, BATCH = 320, 256, 12
 CELLS_X, CELLS_Y = W // STRIDE, H // STRIDE
 # A plate narrower than this in the crop is neither wanted nor punished.
 LEAST_WIDTH = 22.0
-RATE = 1.5e-3
-# Pictures held in memory; older ones make room.
-POOL = 12000
+RATE = 1.2e-3
+# Pictures held in memory, older ones make room; and those that count as new.
+POOL, NEWEST = 12000, 2000
 
 
 class Pool:
@@ -112,9 +112,11 @@ class Samples(torch.utils.data.IterableDataset):
         rng = np.random.default_rng([7, worker.id if worker else 0, int(time.time())])
         pool, count = Pool(self.folder), 0
         while True:
-            if count % 2000 == 0:
+            if count % 999 == 0:
                 pool.refresh()
-            data, corners = pool.pictures[rng.integers(len(pool.pictures))]
+            # every second picture is one of the newest
+            first = max(0, len(pool.pictures) - NEWEST) if rng.random() < 0.5 else 0
+            data, corners = pool.pictures[rng.integers(first, len(pool.pictures))]
             picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
             for _ in range(3):
                 count += 1
@@ -180,7 +182,9 @@ def main(folder, checkpoint, minutes, start=None):
             for a, b in zip(average.state_dict().values(), network.state_dict().values()):
                 a.copy_(a * k + b * (1 - k) if a.is_floating_point() else b)
         if step % 50 == 0:
-            print(f"{passed / 60:.1f} min, step {step}: score {sums[0] / 50:.3f} corners {sums[1] / 50:.3f}", flush=True)
+            print(
+                f"{passed / 60:.1f} min, step {step}: score {sums[0] / 50:.3f} corners {sums[1] / 50:.3f}", flush=True
+            )
             sums[:] = 0
         if time.monotonic() - saved > 120:
             saved = time.monotonic()

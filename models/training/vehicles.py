@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 
 import plates
-from lettering import board, text_mask, paint, write
+from decoys import lens
+from lettering import board, write
 
 
 def colour(rng):
@@ -13,7 +14,11 @@ def colour(rng):
     if kind < 0.65:
         v = float(rng.choice([235, 200, 150, 100, 60, 30, 15])) + rng.uniform(-12, 12)
         return np.float32([v, v, v]) + np.float32(rng.uniform(-8, 8, 3))
-    return np.float32(cv2.cvtColor(np.uint8([[[rng.integers(0, 180), rng.integers(80, 230), rng.integers(40, 230)]]]), cv2.COLOR_HSV2BGR)[0, 0])
+    return np.float32(
+        cv2.cvtColor(
+            np.uint8([[[rng.integers(0, 180), rng.integers(80, 230), rng.integers(40, 230)]]]), cv2.COLOR_HSV2BGR
+        )[0, 0]
+    )
 
 
 class Panel:
@@ -37,10 +42,19 @@ class Panel:
         cv2.rectangle(self.px, (self.x(x0), self.y(y0)), (self.x(x1), self.y(y1)), tuple(float(v) for v in c), thick)
 
     def poly(self, points, c):
-        cv2.fillPoly(self.px, [np.int32([[self.x(a), self.y(b)] for a, b in points])], tuple(float(v) for v in c), cv2.LINE_AA)
+        cv2.fillPoly(
+            self.px, [np.int32([[self.x(a), self.y(b)] for a, b in points])], tuple(float(v) for v in c), cv2.LINE_AA
+        )
 
     def line(self, x0, y0, x1, y1, c, thick):
-        cv2.line(self.px, (self.x(x0), self.y(y0)), (self.x(x1), self.y(y1)), tuple(float(v) for v in c), max(1, int(thick * self.u)), cv2.LINE_AA)
+        cv2.line(
+            self.px,
+            (self.x(x0), self.y(y0)),
+            (self.x(x1), self.y(y1)),
+            tuple(float(v) for v in c),
+            max(1, int(thick * self.u)),
+            cv2.LINE_AA,
+        )
 
     def shade(self, y0, y1):
         """Soft bands of light across, as on bent sheet metal."""
@@ -89,9 +103,24 @@ def grille(p, x0, y0, x1, y1):
 def lamp(p, x, y, w, h, rear):
     """A head lamp or a rear light."""
     rng = p.rng
+    if rng.random() < 0.5:
+        glass, mask = lens(rng)
+        size = max(2, int(w * p.u)), max(2, int(h * p.u))
+        glass, mask = cv2.resize(glass, size, interpolation=cv2.INTER_AREA), cv2.resize(mask, size)
+        if rear and rng.random() < 0.6:
+            glass = glass * np.float32([0.25, 0.2, 1.0])
+        x0, y0 = p.x(x), p.y(y)
+        a, b = max(y0, 0), max(x0, 0)
+        part = p.px[a : y0 + size[1], b : x0 + size[0]]
+        if part.size:
+            k = mask[a - y0 :, b - x0 :][: part.shape[0], : part.shape[1], None] / np.float32(255)
+            part[:] = part * (1 - k) + glass[a - y0 :, b - x0 :][: part.shape[0], : part.shape[1]] * k
+        return
     base = (40, 30, float(rng.uniform(110, 210))) if rear else tuple([float(rng.uniform(130, 225))] * 3)
     k = rng.uniform(-0.3, 0.3, 8) * h
-    p.poly([(x + k[0], y + k[1]), (x + w + k[2], y + k[3]), (x + w + k[4], y + h + k[5]), (x + k[6], y + h + k[7])], base)
+    p.poly(
+        [(x + k[0], y + k[1]), (x + w + k[2], y + k[3]), (x + w + k[4], y + h + k[5]), (x + k[6], y + h + k[7])], base
+    )
     for _ in range(int(rng.integers(1, 4))):
         c = [(230, 230, 230), (30, 140, 240), (60, 60, 160), (90, 90, 90)][int(rng.integers(0, 4))]
         r = rng.uniform(0.15, 0.45) * min(w, h)
@@ -108,7 +137,17 @@ def badge(p, x, y, h):
 
 def emblem(p, x, y, r):
     c = [(210, 210, 210), (60, 60, 60), (40, 40, 180), (160, 70, 30)][int(p.rng.integers(0, 4))]
-    cv2.ellipse(p.px, (p.x(x), p.y(y)), (max(1, int(r * p.u)), max(1, int(r * p.u * p.rng.uniform(0.5, 1)))), 0, 0, 360, c, -1 if p.rng.random() < 0.5 else max(1, int(0.03 * p.u)), cv2.LINE_AA)
+    cv2.ellipse(
+        p.px,
+        (p.x(x), p.y(y)),
+        (max(1, int(r * p.u)), max(1, int(r * p.u * p.rng.uniform(0.5, 1)))),
+        0,
+        0,
+        360,
+        c,
+        -1 if p.rng.random() < 0.5 else max(1, int(0.03 * p.u)),
+        cv2.LINE_AA,
+    )
     if p.rng.random() < 0.4:
         p.line(x - r, y, x + r, y, (230, 230, 230), 0.03)
 
@@ -120,13 +159,24 @@ def put_plate(p, plate, two):
     w = 290 / 520 if two else 1.0
     if rng.random() < 0.55:  # recess or holder
         m, n = rng.uniform(0.02, 0.25), rng.uniform(0.02, 0.15)
-        p.rect(-w / 2 - m, -h / 2 - n, w / 2 + m, h / 2 + n * 1.4, np.float32([rng.uniform(10, 70)] * 3) if rng.random() < 0.7 else colour(rng))
+        p.rect(
+            -w / 2 - m,
+            -h / 2 - n,
+            w / 2 + m,
+            h / 2 + n * 1.4,
+            np.float32([rng.uniform(10, 70)] * 3) if rng.random() < 0.7 else colour(rng),
+        )
     if rng.random() < 0.5:  # frame, often with the dealer's name below
         f, low = rng.uniform(0.01, 0.03), rng.uniform(0.01, 0.07)
         c = (25, 25, 25) if rng.random() < 0.75 else (190, 190, 190)
         p.rect(-w / 2 - f, -h / 2 - f, w / 2 + f, h / 2 + low, c)
         if low > 0.03 and rng.random() < 0.8:
-            p.text(-w / 2 + rng.uniform(0, 0.5) * w, h / 2 + 0.008, low * 0.6, (230, 230, 230) if c[0] < 90 else (20, 20, 20))
+            p.text(
+                -w / 2 + rng.uniform(0, 0.5) * w,
+                h / 2 + 0.008,
+                low * 0.6,
+                (230, 230, 230) if c[0] < 90 else (20, 20, 20),
+            )
     p.place(plate, -w / 2, -h / 2, w, h)
     if rng.random() < 0.2:  # shadow of an edge above
         a, b = p.y(-h / 2 - 0.1), p.y(-h / 2 + rng.uniform(0, 0.5) * h)
@@ -157,10 +207,21 @@ def car(rng, u, plate, two, rear):
     if above > 1.3:  # window
         bottom = -rng.uniform(0.8, 1.2)
         glass = np.float32([rng.uniform(20, 120)] * 3) + np.float32([rng.uniform(0, 30), 5, 0])
-        p.poly([(-half * 0.7, -above + 0.12), (half * 0.7, -above + 0.12), (half * 0.85, bottom), (-half * 0.85, bottom)], glass)
+        p.poly(
+            [
+                (-half * 0.7, -above + 0.12),
+                (half * 0.7, -above + 0.12),
+                (half * 0.85, bottom),
+                (-half * 0.85, bottom),
+            ],
+            glass,
+        )
         for _ in range(int(rng.integers(0, 4))):
             a = rng.uniform(-half, half)
-            p.poly([(a, -above + 0.15), (a + 0.3, -above + 0.15), (a + 0.1, bottom), (a - 0.3, bottom)], glass * rng.uniform(0.7, 1.8))
+            p.poly(
+                [(a, -above + 0.15), (a + 0.3, -above + 0.15), (a + 0.1, bottom), (a - 0.3, bottom)],
+                glass * rng.uniform(0.7, 1.8),
+            )
         if rng.random() < 0.3:
             p.place(board(rng), rng.uniform(-1, 0.6), -above + 0.2, 0.5, 0.12)
         if rng.random() < 0.2:
@@ -170,7 +231,13 @@ def car(rng, u, plate, two, rear):
         p.line(-half, y, half, y + rng.uniform(-0.05, 0.05), paint_ * 0.4, 0.012)
     bumper = rng.uniform(-0.55, -0.12)
     if rng.random() < 0.55:
-        p.rect(-half, bumper if not rear else rng.uniform(-0.2, 0.3), half, below, np.float32([rng.uniform(20, 80)] * 3) if rng.random() < 0.5 else paint_ * rng.uniform(0.8, 1.1))
+        p.rect(
+            -half,
+            bumper if not rear else rng.uniform(-0.2, 0.3),
+            half,
+            below,
+            np.float32([rng.uniform(20, 80)] * 3) if rng.random() < 0.5 else paint_ * rng.uniform(0.8, 1.1),
+        )
         p.shade(bumper, below)
     ly, lw, lh = rng.uniform(-0.9, -0.35), rng.uniform(0.4, 0.7), rng.uniform(0.15, 0.45)
     for side in (-1, 1):
@@ -188,9 +255,24 @@ def car(rng, u, plate, two, rear):
         p.rect(-0.6, -0.26, 0.6, -0.2, (200, 200, 200) if rng.random() < 0.5 else paint_ * 0.7)
     for side in (-1, 1):
         if rng.random() < 0.5:
-            cv2.ellipse(p.px, (p.x(side * (half - 0.35)), p.y(rng.uniform(0.05, 0.3))), (int(0.14 * u), int(0.09 * u)), 0, 0, 360, (30, 30, 180) if rear else (190, 190, 190), -1)
+            cv2.ellipse(
+                p.px,
+                (p.x(side * (half - 0.35)), p.y(rng.uniform(0.05, 0.3))),
+                (int(0.14 * u), int(0.09 * u)),
+                0,
+                0,
+                360,
+                (30, 30, 180) if rear else (190, 190, 190),
+                -1,
+            )
         if rng.random() < 0.4:
-            p.rect(side * 1.0 - 0.25, below - 0.2, side * 1.0 + 0.25, below - 0.12, (30, 30, 200) if rear else (230, 230, 230))
+            p.rect(
+                side * 1.0 - 0.25,
+                below - 0.2,
+                side * 1.0 + 0.25,
+                below - 0.12,
+                (30, 30, 200) if rear else (230, 230, 230),
+            )
     corners = put_plate(p, plate, two) if plate is not None else None
     silhouette(p, rng.uniform(0.02, 0.15))
     return p, corners
@@ -210,7 +292,12 @@ def truck(rng, u, plate, two, rear):
         for x in rng.uniform(-half, half, int(rng.integers(0, 5))):
             p.line(x, -above, x, edge, (180, 180, 180), rng.uniform(0.02, 0.05))
         for _ in range(int(rng.integers(0, 7))):
-            p.text(rng.uniform(-half, half * 0.4), rng.uniform(-above, edge - 0.2), rng.uniform(0.1, 0.5), rng.integers(0, 256, 3))
+            p.text(
+                rng.uniform(-half, half * 0.4),
+                rng.uniform(-above, edge - 0.2),
+                rng.uniform(0.1, 0.5),
+                rng.integers(0, 256, 3),
+            )
         for _ in range(int(rng.integers(0, 4))):
             s = board(rng)
             w = rng.uniform(0.25, 1.2)
@@ -219,12 +306,29 @@ def truck(rng, u, plate, two, rear):
         if rng.random() < 0.5:  # stripes
             y, h = edge + rng.uniform(-0.2, 0.05), rng.uniform(0.06, 0.14)
             for i, x in enumerate(np.arange(-half, half, h * rng.uniform(1, 3))):
-                p.rect(x, y, x + h * 2, y + h, [(40, 40, 200), (230, 230, 230), (30, 190, 240)][i % 2 if rng.random() < 0.9 else 2])
+                p.rect(
+                    x,
+                    y,
+                    x + h * 2,
+                    y + h,
+                    [(40, 40, 200), (230, 230, 230), (30, 190, 240)][i % 2 if rng.random() < 0.9 else 2],
+                )
     else:
-        p.rect(-half * 0.9, -above + 0.1, half * 0.9, -above + rng.uniform(0.6, 1.2), np.float32([rng.uniform(20, 90)] * 3))
+        p.rect(
+            -half * 0.9,
+            -above + 0.1,
+            half * 0.9,
+            -above + rng.uniform(0.6, 1.2),
+            np.float32([rng.uniform(20, 90)] * 3),
+        )
         grille(p, -rng.uniform(0.8, 1.6), -rng.uniform(0.9, 1.4), rng.uniform(0.8, 1.6), -rng.uniform(0.25, 0.4))
         if rng.random() < 0.7:
-            p.text(rng.uniform(-1, 0), -rng.uniform(0.9, 1.6), rng.uniform(0.12, 0.3), (220, 220, 220) if paint_.mean() < 150 else (30, 30, 30))
+            p.text(
+                rng.uniform(-1, 0),
+                -rng.uniform(0.9, 1.6),
+                rng.uniform(0.12, 0.3),
+                (220, 220, 220) if paint_.mean() < 150 else (30, 30, 30),
+            )
         p.rect(-half, edge, half, below, paint_ * rng.uniform(0.3, 1.0))
         p.shade(edge, below)
         if rng.random() < 0.4:
@@ -235,10 +339,23 @@ def truck(rng, u, plate, two, rear):
     for _ in range(int(rng.integers(0, 3))):  # a board of figures or a speed disc
         s = board(rng)
         w = rng.uniform(0.2, 0.9)
-        p.place(s, rng.choice([-1, 1]) * rng.uniform(1.0, 1.5) - w / 2, rng.uniform(-0.6, 0.3), w, w * s.shape[0] / s.shape[1])
+        p.place(
+            s,
+            rng.choice([-1, 1]) * rng.uniform(1.0, 1.5) - w / 2,
+            rng.uniform(-0.6, 0.3),
+            w,
+            w * s.shape[0] / s.shape[1],
+        )
     if rng.random() < 0.3:
         for _ in range(5):
-            p.rect(rng.uniform(-half, half), rng.uniform(-0.2, below), rng.uniform(-half, half), rng.uniform(0, below), np.float32([rng.uniform(10, 60)] * 3), max(1, int(0.04 * u)))
+            p.rect(
+                rng.uniform(-half, half),
+                rng.uniform(-0.2, below),
+                rng.uniform(-half, half),
+                rng.uniform(0, below),
+                np.float32([rng.uniform(10, 60)] * 3),
+                max(1, int(0.04 * u)),
+            )
     corners = put_plate(p, plate, two) if plate is not None else None
     silhouette(p, rng.uniform(0.0, 0.03))
     return p, corners
@@ -258,7 +375,13 @@ def side(rng, u, height, rear_height):
             p.text(rng.uniform(0, w), rng.uniform(-rear_height, 0), rng.uniform(0.15, 0.7), rng.integers(0, 256, 3))
     for x in (rng.uniform(0.5, 1.2), rng.uniform(2.5, 5)):
         cv2.circle(p.px, (p.x(x), p.h - int(0.2 * u)), int(0.55 * u), (25, 25, 25), -1)
-        cv2.circle(p.px, (p.x(x), p.h - int(0.2 * u)), int(0.33 * u), (130, 130, 130), int(rng.choice([-1, max(2, int(0.08 * u))])))
+        cv2.circle(
+            p.px,
+            (p.x(x), p.h - int(0.2 * u)),
+            int(0.33 * u),
+            (130, 130, 130),
+            int(rng.choice([-1, max(2, int(0.08 * u))])),
+        )
     p.mask[:] = 255
     return p
 
@@ -286,6 +409,3 @@ def vehicle(rng, u, with_plate=True):
     if kind < 0.9 or plate is None:
         return truck(rng, u, plate, two, rear)
     return bare(rng, u, plate, two)
-
-
-__all__ = ["side", "vehicle", "text_mask", "paint"]

@@ -223,6 +223,41 @@ mod tests {
         }
     }
 
+    /// Corners as drawn in `tests/vectors/plate_scene.jpg`.
+    const DRAWN: [Corners; 2] = [
+        [[31.9, 362.9], [197.1, 300.9], [210.2, 335.7], [45.2, 398.0]],
+        [[356.5, 127.3], [493.6, 166.3], [486.1, 208.0], [350.1, 165.5]],
+    ];
+
+    #[test]
+    fn the_committed_weights_find_rendered_plates() {
+        use crate::plate::rectify::planes;
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let library = crate::Manifest::builtin().unwrap().library_here().map(|l| l.file.clone());
+        let library = root.join("../.local/lib").join(library.unwrap());
+        if !library.exists() {
+            println!("skipped: no {} (cargo xtask models fetches it)", library.display());
+            return;
+        }
+        let weights = std::fs::read(root.join("weights/plate-corners.onnx")).unwrap();
+        let runtime = crate::Runtime::load(&library).unwrap();
+        let mut session = runtime.session(&weights, 1).unwrap();
+        let picture = crate::Picture::open(&root.join("tests/vectors/plate_scene.jpg")).unwrap();
+        let (width, height) = (640, 480);
+        let pixels = planes(picture.mat(), width, height, [127.5; 3], 1.0 / 127.5).unwrap();
+        let input =
+            ort::value::TensorRef::from_array_view(([1, 3, height, width], pixels.as_slice())).unwrap();
+        let outputs = session.run(ort::inputs![input]).unwrap();
+        let score = outputs["score"].try_extract_tensor::<f32>().unwrap();
+        let corners = outputs["corners"].try_extract_tensor::<f32>().unwrap();
+        let found =
+            plates((score.0, score.1), (corners.0, corners.1), [width, height], [1.0; 2], SCORE).unwrap();
+        for drawn in DRAWN {
+            let best = found.iter().take(2).map(|f| shared(&f.corners, &drawn).unwrap()).fold(0.0, f32::max);
+            assert!(best > 0.6, "{drawn:?}: {best} of {found:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_map_panics_and_plates_differ(
