@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::controller::{Controller, Inlets, Outlets, Stores};
 use crate::evidence::EvidenceStore;
+use crate::faces::{self, FaceDesk};
 use crate::gate::Gates;
 use crate::health::HealthTable;
 use crate::iispp;
@@ -192,6 +193,12 @@ fn start_recognition(
     shared: Shared,
     health: &HealthTable,
 ) -> Vec<std::thread::JoinHandle<()>> {
+    let desk = faces::open(site).map(Arc::new);
+    if let Some(settings) = site.recognition.as_ref().and_then(|it| it.faces.as_ref()) {
+        let folder = faces::folder(site, settings);
+        let days = settings.retention_days;
+        tokio::spawn(retain_faces(desk.as_ref().ok().cloned(), folder, days, shared.clone()));
+    }
     let cameras: Vec<_> = sensors
         .iter()
         .zip(running)
@@ -203,12 +210,34 @@ fn start_recognition(
     if cameras.is_empty() {
         return Vec::new();
     }
-    let started = recognition::start(site.recognition.as_ref(), cameras, &shared);
+    let started = recognition::start(site.recognition.as_ref(), desk, cameras, &shared);
     for (sensor, why) in started.absent {
         error!(%sensor, "{why}");
         health.impair(&sensor, why);
     }
     started.threads
+}
+
+/// Deletes face templates whose time is over, now and every day.
+/// What passed is deleted even if the key is lost.
+async fn retain_faces(desk: Option<Arc<FaceDesk>>, folder: PathBuf, retention_days: u32, shared: Shared) {
+    let mut days = tokio::time::interval(Duration::from_secs(24 * 3600));
+    loop {
+        tokio::select! {
+            _ = days.tick() => {}
+            () = shared.stop.cancelled() => return,
+        }
+        let (desk, folder, now) = (desk.clone(), folder.clone(), shared.clock.now().utc);
+        let retain = move || faces::retain(desk.as_deref(), &folder, retention_days, now);
+        match tokio::task::spawn_blocking(retain).await {
+            Ok(Ok((0, 0))) => {}
+            Ok(Ok((people, passages))) => {
+                info!("face templates deleted: {people} enrolled people, {passages} days of passages");
+            }
+            Ok(Err(error)) => error!("face templates that should be deleted are not: {error}"),
+            Err(panicked) => error!("face templates that should be deleted are not: {panicked}"),
+        }
+    }
 }
 
 /// For each lane the gate that stands last in driving order.

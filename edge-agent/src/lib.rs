@@ -8,6 +8,7 @@ pub mod clock;
 pub mod controller;
 pub mod daemon;
 pub mod evidence;
+pub mod faces;
 pub mod feed;
 pub mod gate;
 pub mod health;

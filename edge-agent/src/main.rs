@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use edge_agent::catalogue::catalogue;
+use edge_agent::faces::{self, commands::FacesCommand};
 use edge_agent::{daemon, probe, recognise, site};
 use outbox::{Limits, Outbox};
 use tracing_subscriber::layer::SubscriberExt;
@@ -70,6 +71,11 @@ enum Command {
         /// Draw the plates into copies of the pictures in this folder.
         #[arg(long)]
         draw: Option<PathBuf>,
+    },
+    /// Faces: the watch list, comparing two pictures, and the thresholds of a site.
+    Faces {
+        #[command(subcommand)]
+        command: FacesCommand,
     },
     /// Run a journal through the engine in virtual time and print the packets, a line each, then the orphans.
     Replay {
@@ -151,6 +157,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Some(passage) => explain_passage(&config, &journal, &passage),
             None => replay_journal(&config, &journal, revisions),
         },
+        Command::Faces { command } => {
+            let yes = faces::commands::run(command)?;
+            Ok(if yes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
         Command::Outbox { site, command } => outbox(&site, command).map(|()| ExitCode::SUCCESS),
     }
 }

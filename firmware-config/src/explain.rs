@@ -69,24 +69,7 @@ fn write_all(f: &mut String, site: &Site) -> std::fmt::Result {
         "  journal up to {} MiB, outbox up to {} MiB or {} messages, evidence up to {} MiB",
         storage.journal_max_mib, storage.outbox_max_mib, storage.outbox_max_events, storage.evidence_max_mib
     )?;
-    let cameras: Vec<&str> = site
-        .sensors
-        .iter()
-        .filter(|sensor| sensor.plan.recognition().is_some())
-        .map(|sensor| sensor.id.0.as_str())
-        .collect();
-    match (&site.recognition, cameras.is_empty()) {
-        (_, true) => writeln!(f, "no camera needs recognition")?,
-        (None, false) => writeln!(f, "no recognition: the pictures of {} are not read", cameras.join(", "))?,
-        (Some(recognition), false) => writeln!(
-            f,
-            "plates of {} are read by {} of {} with the models in {}",
-            cameras.join(", "),
-            count(recognition.workers.into(), "worker"),
-            count(recognition.threads.into(), "thread"),
-            recognition.models.display()
-        )?,
-    }
+    recognition(f, site)?;
     let timing = &site.timing;
     writeln!(
         f,
@@ -97,6 +80,58 @@ fn write_all(f: &mut String, site: &Site) -> std::fmt::Result {
     match site.status.listen.port() {
         0 => writeln!(f, "metrics: http://{}/metrics on any free port", site.status.listen.ip()),
         _ => writeln!(f, "metrics: http://{}/metrics", site.status.listen),
+    }
+}
+
+fn recognition(f: &mut String, site: &Site) -> std::fmt::Result {
+    let sights: Vec<_> = site
+        .sensors
+        .iter()
+        .filter_map(|sensor| Some((sensor.id.0.as_str(), sensor.plan.recognition()?)))
+        .collect();
+    let names = |kind: Option<ReadingKind>| {
+        let cameras = sights.iter().filter(|(_, sight)| kind.is_none_or(|kind| sight.reads.contains(&kind)));
+        cameras.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    };
+    if sights.is_empty() {
+        return writeln!(f, "no camera needs recognition");
+    }
+    let Some(recognition) = &site.recognition else {
+        return writeln!(f, "no recognition: the pictures of {} are not read", names(None));
+    };
+    for (kind, words) in [
+        (ReadingKind::Plate, "plates"),
+        (ReadingKind::Face, "faces"),
+        (ReadingKind::Container, "container codes"),
+    ] {
+        let cameras = names(Some(kind));
+        if !cameras.is_empty() {
+            writeln!(
+                f,
+                "{words} of {cameras} are read by {} of {} with the models in {}",
+                count(recognition.workers.into(), "worker"),
+                count(recognition.threads.into(), "thread"),
+                recognition.models.display()
+            )?;
+        }
+    }
+    let Some(faces) = recognition.faces.as_ref().filter(|_| !names(Some(ReadingKind::Face)).is_empty())
+    else {
+        return Ok(());
+    };
+    writeln!(
+        f,
+        "  templates of faces are kept for {} days, enrolled people for {}, encrypted with {}",
+        faces.retention_days, faces.enrolment_days, faces.key_file
+    )?;
+    match faces.threshold_watch_list {
+        Some(threshold) => {
+            writeln!(f, "  people of the watch list are told from a likeness of {threshold} on")
+        }
+        None => writeln!(
+            f,
+            "  no threshold_watch_list: nobody is looked for; `edge-agent faces calibrate` measures one"
+        ),
     }
 }
 

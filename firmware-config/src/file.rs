@@ -34,7 +34,7 @@ pub(crate) struct SiteFile {
     /// Where data is kept, and how much of it.
     #[serde(default)]
     storage: Storage,
-    /// Recognition of plates on the box. Without it cameras give no readings.
+    /// Recognition on the box. Without it cameras give no readings.
     recognition: Option<Recognition>,
     /// The local metrics page.
     #[serde(default)]
@@ -305,7 +305,7 @@ impl Default for Storage {
     }
 }
 
-/// Recognition of plates on the box. A change needs a restart.
+/// Recognition on the box. A change needs a restart.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recognition {
@@ -319,10 +319,57 @@ pub struct Recognition {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 64))]
     pub threads: u16,
-    /// Workers that recognise at the same time; each holds its own copy of the models. Default 1.
+    /// Workers that recognise at the same time and share all cameras; each holds its own copy of the models. Default 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 64))]
     pub workers: u16,
+    /// Faces. Without it none are read.
+    pub faces: Option<Faces>,
+}
+
+/// Faces on the box: templates are kept encrypted and never leave it. A change needs a restart. No liveness: a shown
+/// photograph of a face reads like the face.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Faces {
+    /// The key that templates are encrypted with: a file that `edge-agent faces key FILE` has made, readable for its
+    /// owner only, or `credential:NAME`. Without the key its templates are lost.
+    pub key_file: FileReference,
+    /// Folder of the templates. Default: `faces` below `storage.directory`.
+    #[schemars(length(min = 1))]
+    pub store: Option<PathBuf>,
+    /// Least likeness (cosine) at which two pictures count as one person. `edge-agent faces calibrate` measures it on
+    /// pictures of this site; there is no value that fits everywhere. Without it a comparison gives the likeness alone.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub threshold_verify: Option<f64>,
+    /// Least likeness at which somebody counts as a person of the watch list; higher than `threshold_verify`, since
+    /// everybody is compared with everybody on it. Without it nobody is looked for.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub threshold_watch_list: Option<f64>,
+    /// Least quality of a face that gets a template, 0 to 1. Default 0.3.
+    #[serde(default = "min_quality")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub min_quality: f64,
+    /// How long templates of those who passed are kept, days. Default 7.
+    #[serde(default = "retention_days")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub retention_days: u32,
+    /// How long people who were enrolled stay on the watch list, days. Default 365.
+    #[serde(default = "enrolment_days")]
+    #[schemars(range(min = 1, max = 3650))]
+    pub enrolment_days: u32,
+}
+
+fn min_quality() -> f64 {
+    0.3
+}
+
+fn retention_days() -> u32 {
+    7
+}
+
+fn enrolment_days() -> u32 {
+    365
 }
 
 fn one() -> u16 {

@@ -22,8 +22,8 @@ mod tree;
 
 pub use explain::explain;
 pub use file::{
-    Direction, FileReference, Iispp, Lane, NoCredential, Recognition, SiteName, Station, Status, Storage,
-    Timing, Tls,
+    Direction, Faces, FileReference, Iispp, Lane, NoCredential, Recognition, SiteName, Station, Status,
+    Storage, Timing, Tls,
 };
 pub use load::{ConfiguredSensor, Site, load};
 pub use problem::{Problem, Problems, Severity};

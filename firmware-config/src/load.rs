@@ -135,7 +135,7 @@ pub(crate) fn load_with(
         iispp.tls = iispp.tls.take().map(|tls| tls.below(folder));
     }
     sections::check_storage(&mut report, storage.as_mut(), folder);
-    sections::check_recognition(&mut report, recognition.as_mut(), folder);
+    sections::check_recognition(&mut report, recognition.as_mut(), folder, credentials);
     references::check(&mut report, top, &lanes, &sensors, status.as_ref());
 
     let sensors: Option<Vec<_>> = sensors.into_iter().map(|sensor| sensor.configured(&lanes)).collect();

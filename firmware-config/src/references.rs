@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
 
-use interface::Resource;
+use interface::{ReadingKind, Resource};
 use toml::de::DeTable;
 
 use crate::file::Status;
@@ -28,6 +28,17 @@ pub(crate) fn check(
             .filter(|sensor| sensor.plan.as_ref().is_some_and(|plan| plan.recognition().is_some()))
         {
             let message = "a camera, but there is no [recognition]: its pictures are not read".to_owned();
+            report.warning(&sensor.path, sensor.span.clone(), message);
+        }
+    }
+    let faces = top.get("recognition").and_then(|node| node.get_ref().as_table());
+    if faces.is_some_and(|table| !table.contains_key("faces")) {
+        let reads_faces = |sensor: &&SensorView<'_>| {
+            let sight = sensor.plan.as_ref().and_then(|plan| plan.recognition());
+            sight.is_some_and(|sight| sight.reads.contains(&ReadingKind::Face))
+        };
+        for sensor in sensors.iter().filter(reads_faces) {
+            let message = "reads faces, but there is no [recognition.faces]: none are read".to_owned();
             report.warning(&sensor.path, sensor.span.clone(), message);
         }
     }

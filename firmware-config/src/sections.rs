@@ -131,14 +131,32 @@ pub(crate) fn check_recognition(
     report: &mut Report<'_>,
     recognition: Option<&mut Recognition>,
     folder: &Path,
+    credentials: Option<&Path>,
 ) {
     let Some(recognition) = recognition else { return };
+    if let Some(faces) = &mut recognition.faces {
+        faces.key_file = faces.key_file.clone().below(folder);
+        faces.store = faces.store.take().map(|store| folder.join(store));
+        let path = "recognition.faces.key_file";
+        let fault = match faces.key_file.path_in(credentials) {
+            Ok(file) => readable(&file).err().map(|reason| {
+                format!(
+                    "cannot read {}: {reason}; no face is read without it, `edge-agent faces key FILE` makes one",
+                    file.display()
+                )
+            }),
+            Err(missing) => Some(missing.to_string()),
+        };
+        if let Some(fault) = fault {
+            report.warning(path, report.span(path), format!("`faces.key_file`: {fault}"));
+        }
+    }
     let mut look = |key: &str, file: &mut PathBuf, check: fn(&Path) -> Result<(), String>| {
         *file = folder.join(&*file);
         let path = format!("recognition.{key}");
         if let Err(reason) = check(file) {
             let message =
-                format!("`{key}`: cannot read {}: {reason}; no plate is read without it", file.display());
+                format!("`{key}`: cannot read {}: {reason}; nothing is read without it", file.display());
             report.warning(&path, report.span(&path), message);
         }
     };

@@ -242,8 +242,21 @@ const CASES: &[Case] = &[
     (
         &[("[timing]", "[recognition]\nruntime = \"no.so\"\nmodels = \"no\"\n[timing]")],
         &[
-            "64:11: warning: [recognition]: `runtime`: cannot read no.so: No such file or directory (os error 2); no plate is read without it",
-            "65:10: warning: [recognition]: `models`: cannot read no: No such file or directory (os error 2); no plate is read without it",
+            "64:11: warning: [recognition]: `runtime`: cannot read no.so: No such file or directory (os error 2); nothing is read without it",
+            "65:10: warning: [recognition]: `models`: cannot read no: No such file or directory (os error 2); nothing is read without it",
+        ],
+    ),
+    (
+        &[(
+            "[timing]",
+            "[recognition]\nruntime = \"/dev/null\"\nmodels = \"/\"\n[recognition.faces]\nkey_file = \"no.key\"\n\
+             retention_days = 0\nthreshold_verify = 1.5\n[timing]",
+        )],
+        &[
+            "64:11: warning: [recognition]: `runtime`: cannot read /dev/null: it is not a file; nothing is read without it",
+            "67:12: warning: [recognition]: `faces.key_file`: cannot read no.key: No such file or directory (os error 2); no face is read without it, `edge-agent faces key FILE` makes one",
+            "68:18: error: [recognition]: `faces.retention_days`: 0 is out of range, allowed: 1 to 3650",
+            "69:20: error: [recognition]: `faces.threshold_verify`: 1.5 is out of range, allowed: 0 to 1",
         ],
     ),
 ];

@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::picture::{MAX_FILE_BYTES, decode, frame_of};
-use crate::sight::{Kind, Wanted, default_reads, default_seat, words};
+use crate::sight::{Kind, Wanted, default_reads, default_seat, readings, words};
 
 /// Files kept in `read/` and in `unreadable/`.
 const MOST_KEPT: usize = 1000;
@@ -99,7 +99,7 @@ impl Plan for Parameters {
     }
 
     fn readings(&self) -> Vec<ReadingKind> {
-        self.sight().map(|sight| sight.reads).unwrap_or_default()
+        self.sight().map(|sight| readings(&sight)).unwrap_or_default()
     }
 
     fn explain(&self) -> String {

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::picture::{frame_of, thumbnail};
-use crate::sight::{Kind, Wanted, default_reads, default_seat, words};
+use crate::sight::{Kind, Wanted, default_reads, default_seat, readings, words};
 
 /// `protocol = "camera/rtsp"`.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ impl Plan for Parameters {
     }
 
     fn readings(&self) -> Vec<ReadingKind> {
-        self.sight().map(|sight| sight.reads).unwrap_or_default()
+        self.sight().map(|sight| readings(&sight)).unwrap_or_default()
     }
 
     fn explain(&self) -> String {

@@ -55,9 +55,9 @@ impl Wanted<'_> {
     pub fn sight(&self) -> Result<Sight, ConfigError> {
         let mut reads = Vec::new();
         for kind in self.reads {
-            if *kind != Kind::Plate {
+            if *kind == Kind::Container {
                 let message =
-                    format!("this version does not read {} in pictures yet; allowed: plate", kind.kind());
+                    "this version does not read container codes in pictures yet; allowed: plate, face";
                 return Err(ConfigError::field("reads", message));
             }
             if reads.contains(&kind.kind()) {
@@ -94,6 +94,15 @@ impl Wanted<'_> {
             reads,
         })
     }
+}
+
+/// Kinds of readings that come of it: faces also give anomalies, for the watch list.
+pub fn readings(sight: &Sight) -> Vec<ReadingKind> {
+    let mut kinds = sight.reads.clone();
+    if kinds.contains(&ReadingKind::Face) {
+        kinds.push(ReadingKind::Anomaly);
+    }
+    kinds
 }
 
 /// "plates (front view) and faces (driver)", for the technician.
@@ -159,6 +168,10 @@ mod tests {
         let masks = vec![vec![[0.0, 0.0], [0.3, 0.05]]];
         let sight = Wanted { masks: &masks, ..wanted() }.sight().unwrap();
         assert_eq!(words(&sight), "plates (front view), one part blackened");
-        assert_eq!(sight.reads, [ReadingKind::Plate]);
+        assert_eq!(readings(&sight), [ReadingKind::Plate]);
+        let faces = Wanted { reads: &[Kind::Face], view: None, seat: Seat::Driver, ..wanted() };
+        let sight = faces.sight().unwrap();
+        assert_eq!(words(&sight), "faces (driver)");
+        assert_eq!((readings(&sight), sight.view), (vec![ReadingKind::Face, ReadingKind::Anomaly], None));
     }
 }

@@ -106,6 +106,9 @@ pub enum Reading {
     Anomaly(Verdict),
 }
 
+/// The verdict of an anomaly that names somebody of the watch list: the label is who, the score the likeness. An alarm.
+pub const WATCH_LIST: &str = "watch_list";
+
 /// What an inspecting system said, as far as it says it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {

@@ -1,7 +1,7 @@
 //! Observations of one sensor that surely belong together: both edges of one occupancy, reads of one plate, one tag while
 //! it is heard. A group is placed as a whole.
 
-use interface::{Observation, RadiationAlarm, Reading, ReadingKind, SealState, SensorId, View};
+use interface::{Observation, RadiationAlarm, Reading, ReadingKind, SealState, SensorId, View, WATCH_LIST};
 use serde::{Deserialize, Serialize};
 
 use crate::{Alternative, PassageId, identity};
@@ -255,13 +255,14 @@ impl Group {
     }
 }
 
-/// Whether a reading must be heard at once: a radiation alarm or an attacked seal.
+/// Whether a reading must be heard at once: a radiation alarm, an attacked seal, somebody of the watch list.
 pub(crate) fn is_alarm(reading: &Reading) -> bool {
     match reading {
         Reading::Radiation { alarm, .. } => {
             matches!(alarm, RadiationAlarm::Gamma | RadiationAlarm::Neutron | RadiationAlarm::GammaNeutron)
         }
         Reading::Seal { state, .. } => *state == SealState::Tampered,
+        Reading::Anomaly(verdict) => verdict.verdict.as_deref() == Some(WATCH_LIST),
         _ => false,
     }
 }

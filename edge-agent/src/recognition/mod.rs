@@ -3,11 +3,12 @@
 //! The workers are threads that share all cameras: whoever is free takes the camera that was served least recently and
 //! has a frame (`turns.rs`). A frame that nobody could take in time is overwritten by the next one and counted; none is
 //! queued. Frames in which nothing moved inside the camera's region are passed over (`motion.rs`). What is left is cut
-//! to the region, its masks are blackened (`region.rs`), and each of the camera's watches looks at it: `plates.rs` for
-//! plates. A watch makes one reading of many frames.
+//! to the region, its masks are blackened (`region.rs`), and each of the camera's watches looks at it: `plates.rs`,
+//! `faces.rs`. A watch makes one reading of many frames.
 //!
 //! A kind of reading whose models cannot be used is absent: its sensors say why, everything else goes on.
 
+mod faces;
 mod motion;
 mod plates;
 mod region;
@@ -19,13 +20,15 @@ use std::time::Instant;
 
 use firmware_config::Recognition;
 use interface::{FrameSlot, Outgoing, ReadingKind, SensorId, Sight};
-use models::{Manifest, ModelStore, PlateOptions, PlateReader, Runtime};
+use models::{FaceOptions, FaceReader, Manifest, ModelStore, PlateOptions, PlateReader, Runtime};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::clock::Clock;
+use crate::faces::{FaceDesk, FaceError};
 use crate::metrics::Metrics;
+use faces::FaceWatch;
 use plates::PlateWatch;
 use turns::Turns;
 use worker::{Post, Watch, work};
@@ -68,10 +71,17 @@ pub struct Started {
 #[derive(Debug, Default)]
 struct Readers {
     plates: Option<PlateReader>,
+    faces: Option<FaceReader>,
 }
 
-/// Loads the models and starts the workers. `settings` is `None` where the site file has no `[recognition]`.
-pub fn start(settings: Option<&Recognition>, cameras: Vec<Camera>, shared: &Shared) -> Started {
+/// Loads the models and starts the workers. `settings` is `None` where the site file has no `[recognition]`, `desk` is why
+/// there is none where faces cannot be kept.
+pub fn start(
+    settings: Option<&Recognition>,
+    desk: Result<Arc<FaceDesk>, FaceError>,
+    cameras: Vec<Camera>,
+    shared: &Shared,
+) -> Started {
     let mut started = Started::default();
     let workers = settings.map_or(1, |settings| usize::from(settings.workers)).min(cameras.len()).max(1);
     let mut readers: Vec<Readers> = (0..workers).map(|_| Readers::default()).collect();
@@ -80,9 +90,11 @@ pub fn start(settings: Option<&Recognition>, cameras: Vec<Camera>, shared: &Shar
     for kind in
         [ReadingKind::Plate, ReadingKind::Face, ReadingKind::Container].into_iter().filter(|it| wanted(*it))
     {
-        if let Err(error) = load(kind, settings, &mut readers) {
-            faults.push((kind, format!("{kind} is not read: {error:#}")));
-        }
+        let fault = match &desk {
+            Err(error) if kind == ReadingKind::Face && settings.is_some() => Some(error.to_string()),
+            _ => load(kind, settings, &mut readers).err().map(|error| format!("{error:#}")),
+        };
+        faults.extend(fault.map(|why| (kind, format!("{kind} is not read: {why}"))));
     }
     let mut posts = Vec::new();
     for camera in cameras {
@@ -91,7 +103,7 @@ pub fn start(settings: Option<&Recognition>, cameras: Vec<Camera>, shared: &Shar
         for kind in &camera.sight.reads {
             match fault(*kind) {
                 Some(why) => started.absent.push((camera.sensor.clone(), why)),
-                None => watches.extend(watch(*kind, &camera.sight)),
+                None => watches.extend(watch(*kind, &camera.sight, desk.as_ref().ok(), &shared.clock)),
             }
         }
         if !watches.is_empty() {
@@ -127,6 +139,14 @@ fn load(kind: ReadingKind, settings: Option<&Recognition>, readers: &mut [Reader
                 let options = PlateOptions { threads: settings.threads.into(), ..PlateOptions::default() };
                 own.plates = Some(PlateReader::load(&runtime, &store, options)?);
             }
+            ReadingKind::Face => {
+                let options = FaceOptions {
+                    threads: settings.threads.into(),
+                    least_quality: settings.faces.as_ref().map_or(0.0, |faces| faces.min_quality as f32),
+                    ..FaceOptions::default()
+                };
+                own.faces = Some(FaceReader::load(&runtime, &store, options)?);
+            }
             other => anyhow::bail!("this version reads no {other} in pictures"),
         }
     }
@@ -134,9 +154,15 @@ fn load(kind: ReadingKind, settings: Option<&Recognition>, readers: &mut [Reader
 }
 
 /// What looks for `kind` in the pictures of a camera.
-fn watch(kind: ReadingKind, sight: &Sight) -> Option<Box<dyn Watch<Readers>>> {
+fn watch(
+    kind: ReadingKind,
+    sight: &Sight,
+    desk: Option<&Arc<FaceDesk>>,
+    clock: &Clock,
+) -> Option<Box<dyn Watch<Readers>>> {
     match kind {
         ReadingKind::Plate => Some(Box::new(PlateWatch::new(sight))),
+        ReadingKind::Face => Some(Box::new(FaceWatch::new(sight, desk?.clone(), clock.clone()))),
         _ => None,
     }
 }

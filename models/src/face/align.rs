@@ -11,9 +11,6 @@ pub const SIDE: usize = 112;
 /// which the template model was trained, as in OpenCV's `FaceRecognizerSF`.
 pub const TARGET: [[f32; 2]; 5] =
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]];
-/// Distance of the eyes in [`TARGET`], pixels.
-pub const TARGET_EYES: f32 = 35.24;
-
 /// The similarity transform (turn, scale, shift) that brings `points` closest to [`TARGET`] in the least-squares
 /// sense, as rows `[a, -b, x], [b, a, y]`; `None` where all points are one.
 ///

@@ -229,6 +229,22 @@ fn an_alarm_that_fits_nobody_is_raised_all_the_same() {
 }
 
 #[test]
+fn somebody_of_the_watch_list_is_an_alarm() {
+    let anomaly = |verdict: &str| {
+        let label = Some("P-17".to_owned());
+        interface::Reading::Anomaly(interface::Verdict {
+            verdict: Some(verdict.to_owned()),
+            score: Some(0.7),
+            label,
+        })
+    };
+    let mut script = Script::default();
+    script.say(10_000, "in-1/rpm", anomaly("wrong_way"));
+    script.say(10_500, "in-1/rpm", anomaly(interface::WATCH_LIST));
+    assert_eq!(script.play().alarms().len(), 1);
+}
+
+#[test]
 fn an_unknown_sensor_speaks_for_an_orphan() {
     let mut script = Script::default();
     script.say(10_000, "nowhere", weight(1, true));
