@@ -1,10 +1,12 @@
 //! Pictures of vehicles: photographs with labels, or scenes rendered here. Photographs never come into the repository;
 //! they are read where they lie.
 
+mod container;
 mod photos;
 mod plate;
 mod render;
 
+pub use container::{CodeLayout, ContainerText, render_container};
 pub use photos::{Photo, Photos, default_directories};
 pub use plate::{PlateText, random_plate};
 pub use render::{empty_road, render};

@@ -157,6 +157,8 @@ fn packet(passage: &str, revision: u32, state: PassageState, observation: u64) -
         doubtful: false,
         candidates: Vec::new(),
         why: "the only vehicle".into(),
+        margin: None,
+        alternatives: Vec::new(),
     };
     let report = Report {
         passage: PassageId(passage.into()),

@@ -1,4 +1,6 @@
-//! Reads the container codes in pictures: `cargo run -p models --example containers -- picture.jpg …`.
+//! Reads the container codes in pictures, a line of JSON each: `cargo run -p models --example containers -- PICTURE …`;
+//! `--wagons` reads the numbers of railway wagons too.
+#![allow(clippy::print_stdout, reason = "an example that prints")]
 use models::{ContainerOptions, ContainerReader, Manifest, ModelStore, Picture, Runtime};
 use std::path::Path;
 
@@ -8,22 +10,15 @@ fn main() -> Result<(), models::ModelError> {
     let file = manifest.library_here().map(|library| library.file.clone()).unwrap_or_default();
     let runtime = Runtime::load(&local.join("lib").join(file))?;
     let store = ModelStore::open(&local.join("models"), manifest)?;
-    let mut reader = ContainerReader::load(&runtime, &store, ContainerOptions::default())?;
-    for path in std::env::args().skip(1) {
+    let (flags, paths): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|a| a.starts_with("--"));
+    let wagons = flags.iter().any(|flag| flag == "--wagons");
+    let options = ContainerOptions { wagons, ..ContainerOptions::default() };
+    let mut reader = ContainerReader::load(&runtime, &store, options)?;
+    for path in paths {
         let reads = reader.read(&Picture::open(path.as_ref())?)?;
-        println!("{path}: {} codes, {:?}", reads.len(), reader.milliseconds());
-        for read in reads {
-            println!(
-                "  {} {} {:?} {:?} margin {:.1} probability {:.2} certain {}",
-                read.code,
-                read.type_code.unwrap_or_default(),
-                read.check_digit,
-                read.arrangement,
-                read.margin,
-                read.probability,
-                read.certain
-            );
-        }
+        let spent = reader.milliseconds();
+        println!("{}", serde_json::json!({ "file": path, "reads": reads, "milliseconds": spent }));
     }
     Ok(())
 }

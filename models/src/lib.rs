@@ -34,7 +34,10 @@ mod text;
 pub use annotate::{annotate, crop_jpeg};
 pub use check::check;
 pub use consensus::{Consensus, ConsensusOptions, PlateResult};
-pub use container::{CheckDigit, ContainerCandidate, ContainerOptions, ContainerRead, ContainerReader};
+pub use container::{
+    CheckDigit, ContainerCandidate, ContainerConsensus, ContainerConsensusOptions, ContainerOptions,
+    ContainerRead, ContainerReader, ContainerResult, NumberKind,
+};
 pub use error::ModelError;
 pub use evaluate::{Evaluation, Outcome, evaluate};
 pub use face::{FaceMilliseconds, FaceOptions, FaceRead, FaceReader, Template};

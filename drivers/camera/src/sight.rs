@@ -55,11 +55,6 @@ impl Wanted<'_> {
     pub fn sight(&self) -> Result<Sight, ConfigError> {
         let mut reads = Vec::new();
         for kind in self.reads {
-            if *kind == Kind::Container {
-                let message =
-                    "this version does not read container codes in pictures yet; allowed: plate, face";
-                return Err(ConfigError::field("reads", message));
-            }
             if reads.contains(&kind.kind()) {
                 return Err(ConfigError::field("reads", format!("{} stands there twice", kind.kind())));
             }

@@ -14,8 +14,8 @@ pub use digest::Sha256;
 pub use health::{Health, HealthState};
 pub use observation::{Observation, ObservationId, SensorId};
 pub use reading::{
-    DocumentKind, GateAction, Light, PlateCandidate, PlateReading, RadiationAlarm, Reading, ReadingKind,
-    SealState, Seat, Verdict, View, WATCH_LIST, WeighMode,
+    CheckDigit, DocumentKind, GateAction, Light, PlateCandidate, PlateReading, RadiationAlarm, Reading,
+    ReadingKind, SealState, Seat, Verdict, View, WATCH_LIST, WeighMode,
 };
 pub use stamp::{BootId, ClockQuality, Stamp, UtcMs};
 

@@ -73,6 +73,12 @@ pub enum Reading {
         code: String,
         /// Probability that the code is right, 0 to 1.
         confidence: f64,
+        /// Size and type code that stands with it (ISO 6346), such as `22G1`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        type_code: Option<String>,
+        /// Where the last digit of the code comes from, if the device says it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        check_digit: Option<CheckDigit>,
     },
     /// A navigation seal reported.
     Seal {
@@ -225,6 +231,18 @@ words! {
 }
 
 words! {
+    /// Where the check digit of a container code comes from.
+    CheckDigit {
+        /// It was read, and fits.
+        Read = "read",
+        /// It was not seen and is computed from the other signs, which nothing confirms.
+        Computed = "computed",
+        /// It was read and does not fit: one sign of the code is wrong.
+        Contradicted = "contradicted",
+    }
+}
+
+words! {
     /// Which end of the vehicle a camera sees.
     View {
         /// The front of the tractor or car.
@@ -346,6 +364,8 @@ mod tests {
             r#"{"kind":"tag","epc":"30F4ABCD","rssi_dbm":-51.0,"antenna":1}"#,
             r#"{"kind":"radiation","alarm":"gamma+neutron","gamma_max_cps":900.0,"gamma_background_cps":300.0,"neutron_max_cps":3.0,"duration_ms":4200}"#,
             r#"{"kind":"weight","gross_kg":18540,"axles_kg":null,"stable":true,"mode":"static"}"#,
+            r#"{"kind":"container","code":"DFSU4119250","confidence":0.97}"#,
+            r#"{"kind":"container","code":"DFSU4119250","confidence":0.8,"type_code":"42G1","check_digit":"computed"}"#,
             r#"{"kind":"seal","seal_id":"S-1","state":"low_battery"}"#,
             r#"{"kind":"anomaly","label":"person in lane"}"#,
         ];

@@ -1,7 +1,7 @@
 //! Makes a packet of the engine's report.
 
 use interface::{
-    ObservationId, PlateReading, RadiationAlarm, Reading, ReadingKind, SealState, Verdict, View,
+    CheckDigit, ObservationId, PlateReading, RadiationAlarm, Reading, ReadingKind, SealState, Verdict, View,
 };
 use passage::{AbsentReason, Entry, Report};
 
@@ -66,7 +66,7 @@ impl Packet {
                 &reads(report, container),
                 reasons.of(ReadingKind::Container),
                 |a, b| a.code == b.code,
-                |known, new| known.confidence = known.confidence.max(new.confidence),
+                merge_containers,
             ),
             seals: fuse::list(
                 &reads(report, seal),
@@ -215,8 +215,24 @@ fn close(a: f64, b: f64) -> bool {
 }
 
 fn container(reading: &Reading) -> Option<ContainerValue> {
-    let Reading::Container { code, confidence } = reading else { return None };
-    Some(ContainerValue { code: code.clone(), confidence: probability(*confidence) })
+    let Reading::Container { code, confidence, type_code, check_digit } = reading else { return None };
+    Some(ContainerValue {
+        code: code.clone(),
+        confidence: probability(*confidence),
+        type_code: type_code.clone(),
+        check_digit: *check_digit,
+    })
+}
+
+/// Another read of the same code.
+fn merge_containers(known: &mut ContainerValue, new: &ContainerValue) {
+    known.confidence = known.confidence.max(new.confidence);
+    if known.type_code.is_none() {
+        known.type_code.clone_from(&new.type_code);
+    }
+    if known.check_digit.is_none() || new.check_digit == Some(CheckDigit::Read) {
+        known.check_digit = new.check_digit.or(known.check_digit);
+    }
 }
 
 fn seal(reading: &Reading) -> Option<SealValue> {

@@ -1,8 +1,8 @@
 //! The packet: the published state of a passage.
 
 use interface::{
-    ClockQuality, DocumentKind, ObservationId, PlateCandidate, RadiationAlarm, ReadingKind, SealState, Seat,
-    SensorId, Sha256, UtcMs, Verdict, WeighMode,
+    CheckDigit, ClockQuality, DocumentKind, ObservationId, PlateCandidate, RadiationAlarm, ReadingKind,
+    SealState, Seat, SensorId, Sha256, UtcMs, Verdict, WeighMode,
 };
 use passage::{AbsentReason, Direction, PassageState};
 use schemars::JsonSchema;
@@ -156,6 +156,12 @@ pub struct ContainerValue {
     /// Probability that the code is right, 0 to 1: the best of its reads.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub confidence: f64,
+    /// Size and type code that stands with it (ISO 6346), such as `22G1`: the first that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_code: Option<String>,
+    /// Where the last digit of the code comes from, as far as a read of it says: `read` if any of them read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_digit: Option<CheckDigit>,
 }
 
 /// A navigation seal.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::io::BufRead;
 
-use interface::{Observation, ObservationId, Reading, Stamp};
+use interface::{CheckDigit, Observation, ObservationId, Reading, Stamp};
 use passage::{
     AbsentReason, Checkpoint, Decision, Direction, Effect, Entry, PassageId, PassageState, Report, Verdict,
 };
@@ -360,8 +360,14 @@ fn reading(reading: &Reading) -> String {
         Reading::Dimensions { length_mm, width_mm, height_mm } => {
             format!("dimensions {length_mm} x {width_mm} x {height_mm} mm")
         }
-        Reading::Container { code, confidence } => {
-            format!("container {code}, {:.0} % sure", confidence * 100.0)
+        Reading::Container { code, confidence, type_code, check_digit } => {
+            let type_code = type_code.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
+            let digit = match check_digit {
+                Some(CheckDigit::Computed) => ", check digit computed",
+                Some(CheckDigit::Contradicted) => ", check digit does not fit",
+                Some(CheckDigit::Read) | None => "",
+            };
+            format!("container {code}{type_code}, {:.0} % sure{digit}", confidence * 100.0)
         }
         Reading::Seal { seal_id, state } => format!("seal {seal_id}: {state}"),
         Reading::Face { seat, .. } => format!("face ({seat})"),

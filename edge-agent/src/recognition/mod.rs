@@ -4,10 +4,11 @@
 //! has a frame (`turns.rs`). A frame that nobody could take in time is overwritten by the next one and counted; none is
 //! queued. Frames in which nothing moved inside the camera's region are passed over (`motion.rs`). What is left is cut
 //! to the region, its masks are blackened (`region.rs`), and each of the camera's watches looks at it: `plates.rs`,
-//! `faces.rs`. A watch makes one reading of many frames.
+//! `faces.rs`, `containers.rs`. A watch makes one reading of many frames.
 //!
 //! A kind of reading whose models cannot be used is absent: its sensors say why, everything else goes on.
 
+mod containers;
 mod faces;
 mod motion;
 mod plates;
@@ -20,7 +21,10 @@ use std::time::Instant;
 
 use firmware_config::Recognition;
 use interface::{FrameSlot, Outgoing, ReadingKind, SensorId, Sight};
-use models::{FaceOptions, FaceReader, Manifest, ModelStore, PlateOptions, PlateReader, Runtime};
+use models::{
+    ContainerOptions, ContainerReader, FaceOptions, FaceReader, Manifest, ModelStore, PlateOptions,
+    PlateReader, Runtime,
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -28,6 +32,7 @@ use tracing::info;
 use crate::clock::Clock;
 use crate::faces::{FaceDesk, FaceError};
 use crate::metrics::Metrics;
+use containers::ContainerWatch;
 use faces::FaceWatch;
 use plates::PlateWatch;
 use turns::Turns;
@@ -71,6 +76,7 @@ pub struct Started {
 #[derive(Debug, Default)]
 struct Readers {
     plates: Option<PlateReader>,
+    containers: Option<ContainerReader>,
     faces: Option<FaceReader>,
 }
 
@@ -139,6 +145,11 @@ fn load(kind: ReadingKind, settings: Option<&Recognition>, readers: &mut [Reader
                 let options = PlateOptions { threads: settings.threads.into(), ..PlateOptions::default() };
                 own.plates = Some(PlateReader::load(&runtime, &store, options)?);
             }
+            ReadingKind::Container => {
+                let options =
+                    ContainerOptions { threads: settings.threads.into(), ..ContainerOptions::default() };
+                own.containers = Some(ContainerReader::load(&runtime, &store, options)?);
+            }
             ReadingKind::Face => {
                 let options = FaceOptions {
                     threads: settings.threads.into(),
@@ -162,6 +173,7 @@ fn watch(
 ) -> Option<Box<dyn Watch<Readers>>> {
     match kind {
         ReadingKind::Plate => Some(Box::new(PlateWatch::new(sight))),
+        ReadingKind::Container => Some(Box::new(ContainerWatch::new())),
         ReadingKind::Face => Some(Box::new(FaceWatch::new(sight, desk?.clone(), clock.clone()))),
         _ => None,
     }

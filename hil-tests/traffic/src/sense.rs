@@ -171,7 +171,7 @@ impl<'a> Senses<'a> {
                             sensor,
                             at,
                             when,
-                            Reading::Container { code: read, confidence },
+                            Reading::Container { code: read, confidence, type_code: None, check_digit: None },
                             cause,
                         );
                     }

@@ -3,13 +3,17 @@
 
 pub mod code;
 mod column;
+mod consensus;
 pub mod decode;
 pub mod lines;
+mod places;
 mod reader;
+mod vote;
 
 use crate::{Corners, ModelError, StageMilliseconds};
 use serde::Serialize;
 
+pub use consensus::{ContainerConsensus, ContainerConsensusOptions, ContainerResult};
 pub use lines::Arrangement;
 pub use reader::ContainerReader;
 

@@ -1,7 +1,7 @@
 //! Reports to make packets of: one made by hand, and any.
 
 use interface::{
-    BootId, ClockQuality, DocumentKind, Observation, ObservationId, PlateCandidate, PlateReading,
+    BootId, CheckDigit, ClockQuality, DocumentKind, Observation, ObservationId, PlateCandidate, PlateReading,
     RadiationAlarm, Reading, ReadingKind, SealState, Seat, SensorId, Sha256, Stamp, UtcMs, Verdict, View,
     WeighMode,
 };
@@ -139,7 +139,10 @@ pub fn reading() -> impl Strategy<Value = Reading> {
             width_mm,
             height_mm
         }),
-        (text(), any::<f64>()).prop_map(|(code, confidence)| Reading::Container { code, confidence }),
+        (text(), any::<f64>(), of(text())).prop_map(|(code, confidence, type_code)| {
+            let check_digit = type_code.is_some().then_some(CheckDigit::Computed);
+            Reading::Container { code, confidence, type_code, check_digit }
+        }),
         (text(), select(SealState::ALL)).prop_map(|(seal_id, state)| Reading::Seal { seal_id, state }),
         (select(Seat::ALL), any::<f64>(), of(any::<u8>())).prop_map(|(seat, quality, template)| {
             Reading::Face { seat, quality, template: template.map(|byte| Sha256::of(&[byte])) }

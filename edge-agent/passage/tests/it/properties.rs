@@ -88,7 +88,12 @@ fn nonsense() -> impl Strategy<Value = Vec<(Stamp, Input)>> {
             duration_ms,
         }),
         (any::<i64>(), any::<bool>()).prop_map(|(kg, stable)| weight(kg, stable)),
-        (text, number).prop_map(|(code, confidence)| Reading::Container { code, confidence }),
+        (text, number).prop_map(|(code, confidence)| Reading::Container {
+            code,
+            confidence,
+            type_code: None,
+            check_digit: None
+        }),
         (text, prop::sample::select(SealState::ALL)).prop_map(|(id, state)| seal(&id, state)),
         Just(Reading::Anomaly(interface::Verdict::default())),
         Just(Reading::Dimensions { length_mm: 0, width_mm: 0, height_mm: 0 }),
