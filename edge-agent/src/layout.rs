@@ -44,3 +44,22 @@ pub fn checkpoint(site: &Site) -> Checkpoint {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::catalogue::catalogue;
+
+    /// The site files of simulated traffic are good ones, and say what the simulation runs the engine with.
+    #[test]
+    fn generated_site_files_are_read_as_they_were_meant() {
+        for seed in 0..12 {
+            let wanted = traffic::Layout::draw(seed, 3, None, &traffic::Noise::world());
+            let site = firmware_config::load(&wanted.site_file(), Path::new("site.toml"), &catalogue());
+            let site = site.unwrap_or_else(|problems| panic!("seed {seed}: {problems}"));
+            assert_eq!(checkpoint(&site), wanted.checkpoint, "seed {seed}");
+        }
+    }
+}
