@@ -41,7 +41,7 @@ pub struct PlateResult {
     pub frames_agreeing: usize,
     /// Frames that saw the plate.
     pub frames: usize,
-    /// The tag, as given to [`Consensus::add`], of the frame that shows the plate best.
+    /// The tag, as given to [`Consensus::add`], of the frame that shows `text` best.
     pub frame_tag: u64,
     /// Where the plate is in that frame.
     pub corners: Corners,
@@ -57,10 +57,13 @@ const LOOK_ALIKES: &[&str] = &["0ODQ", "1IL", "8B", "5S", "2Z", "MH", "YV", "6G"
 const SAME_PLATE: f64 = 2.0;
 /// A plate that stays in place this long between frames is the same, whatever is read. Milliseconds.
 const IN_PLACE_MS: u64 = 400;
-/// Further frames count half: frames of one vehicle share their light, dirt and angle.
+/// Further frames count half, and together no more than the best one again: frames of one vehicle share their light,
+/// dirt and angle, so the same misread in twenty frames is not twenty votes.
 const FURTHER: f64 = 0.5;
 /// Nothing is more probable than this.
 const MOST: f64 = 0.999;
+/// Texts of a track whose best frame is kept.
+const SHOWN: usize = 2;
 /// Different texts kept per track.
 const MAX_TEXTS: usize = 24;
 
@@ -76,6 +79,14 @@ struct Support {
     frames: usize,
     /// Whether one of them was certain.
     certain: bool,
+    /// The best frame that read this text first, with its tag. Kept for the texts that may yet win.
+    shown: Option<(PlateRead, u64)>,
+}
+
+impl Support {
+    fn evidence(&self) -> f64 {
+        self.best + (FURTHER * (self.sum - self.best)).min(self.best)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -86,8 +97,6 @@ struct Track {
     frames: usize,
     last_frame: Option<u64>,
     last_corners: Corners,
-    /// Quality of the frame that shows the plate best: certain, probability, width.
-    evidence: Option<(PlateRead, u64)>,
     reported: bool,
 }
 
@@ -136,8 +145,8 @@ impl Consensus {
     /// The tags of the frames that a result may still need: the caller can forget all other frames.
     #[must_use]
     pub fn frames_in_use(&self) -> Vec<u64> {
-        let open =
-            self.tracks.iter().filter(|t| !t.reported).filter_map(|t| t.evidence.as_ref().map(|e| e.1));
+        let open = self.tracks.iter().filter(|t| !t.reported).flat_map(|t| t.texts.values());
+        let open = open.filter_map(|s| s.shown.as_ref().map(|shown| shown.1));
         open.chain(self.due.iter().map(|r| r.frame_tag)).collect()
     }
 
@@ -195,7 +204,6 @@ impl Consensus {
             frames: 0,
             last_frame: None,
             last_corners: read.corners,
-            evidence: None,
             reported: false,
         };
         track.add(mono_ms, read, frame_tag, frame);
@@ -245,15 +253,27 @@ impl Track {
                 support.certain |= read.certain;
             }
         }
-        let better = self.evidence.as_ref().is_none_or(|(known, _)| compare(read, known).is_gt());
-        if better {
-            self.evidence = Some((read.clone(), frame_tag));
+        if let Some(support) = self.texts.get_mut(&read.text) {
+            let better = support.shown.as_ref().is_none_or(|(known, _)| compare(read, known).is_gt());
+            if better {
+                support.shown = Some((read.clone(), frame_tag));
+            }
+        }
+        self.forget_pictures();
+    }
+
+    /// Keeps the pictures of the [`SHOWN`] best texts: the caller has to keep their frames.
+    fn forget_pictures(&mut self) {
+        let mut shown: Vec<&mut Support> = self.texts.values_mut().filter(|s| s.shown.is_some()).collect();
+        shown.sort_by(|a, b| b.evidence().total_cmp(&a.evidence()));
+        for support in shown.into_iter().skip(SHOWN) {
+            support.shown = None;
         }
     }
 
     /// Each text's odds from its frames, against all the others.
     fn result(&self) -> Option<PlateResult> {
-        let odds = |s: &Support| (s.best + FURTHER * (s.sum - s.best)).min(300.0).exp_m1();
+        let odds = |s: &Support| s.evidence().min(300.0).exp_m1();
         let all: f64 = 1.0 + self.texts.values().map(odds).sum::<f64>();
         let mut candidates: Vec<PlateCandidate> = self
             .texts
@@ -273,7 +293,10 @@ impl Track {
             // reads like a shorter one
             *text != best.text && (s.certain || (s.frames > 0 && text.contains(best.text.as_str())))
         });
-        let (evidence, frame_tag) = self.evidence.as_ref()?;
+        // the frame that the text came from; another one only if no frame that is kept read it first
+        let shown = self.texts.values().filter_map(|s| s.shown.as_ref());
+        let other = || shown.max_by(|a, b| compare(&a.0, &b.0));
+        let (evidence, frame_tag) = support.shown.as_ref().or_else(other)?;
         Some(PlateResult {
             text: best.text,
             country: best.country,
@@ -367,7 +390,7 @@ mod tests {
         c.add(100, &[read("A123BC77", 0.9, true, 50.0)], 11);
         c.add(200, &[read("A128BC77", 0.5, false, 90.0)], 12);
         assert!(c.poll(1699).is_empty());
-        assert_eq!(c.frames_in_use(), [11]);
+        assert_eq!(c.frames_in_use(), [11, 12], "the best frame of each of two texts");
         let got = c.poll(1700);
         assert_eq!(got.len(), 1);
         assert_eq!((got[0].text.as_str(), got[0].frames_agreeing, got[0].frames), ("A123BC77", 2, 3));
@@ -383,6 +406,36 @@ mod tests {
         assert!((single.probability - 0.8).abs() < 1e-9);
         assert!(triple.probability > 0.93, "{}", triple.probability);
         assert!(triple.certain && !single.certain);
+    }
+
+    #[test]
+    fn the_same_misread_in_many_frames_is_not_as_many_votes() {
+        let doubtful = read("A123BC77", 0.6, false, 0.0);
+        let many = after(&vec![doubtful; 50]);
+        assert!(many.probability < 0.9 && !many.certain, "{many:?}");
+        // a better frame of another text still wins against them
+        let mut frames = vec![read("A128BC77", 0.6, false, 0.0); 20];
+        frames.push(read("A123BC77", 0.985, true, 0.0));
+        let got = after(&frames);
+        assert_eq!(got.text, "A123BC77");
+    }
+
+    #[test]
+    fn the_evidence_is_the_frame_that_the_text_came_from() {
+        let mut frames = vec![read("A123BC77", 0.7, false, 0.0); 4];
+        frames.push(read("A128BC77", 0.75, false, 0.0));
+        let got = after(&frames);
+        assert_eq!((got.text.as_str(), got.frame_tag), ("A123BC77", 0));
+    }
+
+    #[test]
+    fn the_next_vehicle_at_the_same_place_is_reported_anew() {
+        let mut c = consensus();
+        c.add(0, &[read("A123BC77", 0.9, true, 0.0)], 1);
+        c.add(8000, &[read("A123BC77", 0.9, true, 0.0)], 2);
+        c.add(16_000, &[read("B456KM77", 0.9, true, 0.0)], 3);
+        let texts: Vec<String> = c.finish().into_iter().map(|r| r.text).collect();
+        assert_eq!(texts, ["A123BC77", "A123BC77", "B456KM77"], "each visit is one result");
     }
 
     #[test]

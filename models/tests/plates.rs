@@ -16,7 +16,7 @@ fn reader(countries: &[&str]) -> Option<PlateReader> {
     let local = root().join(".local");
     let manifest = Manifest::builtin().unwrap();
     let library = local.join("lib").join(&manifest.library_here()?.file);
-    if !library.exists() || !local.join("models/clp_det.onnx").exists() {
+    if !library.exists() || !local.join("models/plate-corners.onnx").exists() {
         println!("skipped: no models in {} (cargo xtask setup fetches them)", local.display());
         return None;
     }

@@ -9,7 +9,7 @@ use super::lattice::Lattice;
 /// Score a text needs to be reported.
 pub(crate) const EMIT: f32 = -6.0;
 /// Handicap of a text that has no format, where the plate finder backs it.
-const FREE: f32 = 5.5;
+pub(crate) const FREE: f32 = 5.5;
 /// Worst prior of an expected format.
 pub(crate) const EXPECTED: f32 = -1.0;
 /// How far below the best shape's score a shape is still followed up.
@@ -22,6 +22,9 @@ const BADGE: f32 = 1.0;
 pub(crate) const TEXTS: usize = 12;
 /// Fewest signs of a plate.
 const LEAST_SIGNS: usize = 3;
+/// Fewest and most signs of a text that has no format.
+const LEAST_FREE: usize = 5;
+const MOST_FREE: usize = 9;
 
 /// A crop that was read, with the texts it may say.
 #[derive(Debug)]
@@ -106,8 +109,7 @@ impl Decoder {
                 }
             }
         }
-        let digits = free.chars().filter(char::is_ascii_digit).count();
-        if backed && (5..=9).contains(&signs) && digits >= 2 {
+        if backed && (LEAST_FREE..=MOST_FREE).contains(&signs) {
             texts.push((free, form - FREE));
         }
         texts.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

@@ -1,5 +1,5 @@
-//! Where plates can be: boxes from the text finder's map, corners from the plate finder's priors, and the lines that
-//! can be made of them.
+//! Where plates can be: boxes from the text finder's map, and the lines that can be made of them and of the plate
+//! finder's corners.
 
 use super::Detector;
 use super::rectify::{bounds, centre, joined, overlap, padded, rectangle, size};
@@ -19,10 +19,6 @@ const MIN_SIDE: f32 = 3.0;
 const MAX_CONTOURS: usize = 1000;
 /// Most boxes that are kept.
 const MAX_BOXES: usize = 40;
-/// Score the plate finder's corners need.
-const PLATE_SCORE: f32 = 0.15;
-/// Plate finder boxes that overlap more than this are one.
-const NMS_IOU: f32 = 0.4;
 
 /// A found place.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,64 +80,6 @@ fn mean_inside(map: &[f32], width: usize, height: usize, q: &Corners) -> f32 {
         }
     }
     sum / count.max(1) as f32
-}
-
-/// The plate finder's outputs for an input of `width * height`: 4 box numbers, 2 class probabilities and 8 corner
-/// numbers per prior (RetinaFace, arXiv 1905.00641; priors, steps and variances are the model's own).
-pub(crate) fn plate_corners(
-    boxes: &[f32],
-    classes: &[f32],
-    corners: &[f32],
-    width: usize,
-    height: usize,
-    scale: [f32; 2],
-) -> Vec<Found> {
-    let steps = [(8usize, [24.0f32, 48.0]), (16, [96.0, 192.0]), (32, [384.0, 768.0])];
-    let priors = steps.into_iter().flat_map(move |(step, sides)| {
-        let (columns, rows) = (width.div_ceil(step), height.div_ceil(step));
-        (0..rows).flat_map(move |y| (0..columns).map(move |x| (x, y))).flat_map(move |(x, y)| {
-            let at = [(x as f32 + 0.5) * step as f32, (y as f32 + 0.5) * step as f32];
-            sides.into_iter().map(move |side| (at, side))
-        })
-    });
-    let mut found: Vec<([f32; 4], Found)> = Vec::new();
-    let values = boxes.chunks_exact(4).zip(classes.chunks_exact(2)).zip(corners.chunks_exact(8));
-    for ((at, side), ((box_, class), points)) in priors.zip(values) {
-        let (&[dx, dy, dw, dh], &[_, score]) = (box_, class) else { continue };
-        if !score.is_finite() || score < PLATE_SCORE {
-            continue;
-        }
-        let (w, h) = (side * (0.2 * dw).exp(), side * (0.2 * dh).exp());
-        let (cx, cy) = (at[0] + 0.1 * dx * side, at[1] + 0.1 * dy * side);
-        let rect = [cx - w / 2.0, cy - h / 2.0, cx + w / 2.0, cy + h / 2.0];
-        let mut quad: Vec<[f32; 2]> = points
-            .chunks_exact(2)
-            .map(|p| match p {
-                &[x, y] => [(at[0] + 0.1 * x * side) * scale[0], (at[1] + 0.1 * y * side) * scale[1]],
-                _ => [0.0; 2],
-            })
-            .collect();
-        quad.sort_by(|a, b| a[0].total_cmp(&b[0]));
-        let &[mut tl, mut bl, mut tr, mut br] = quad.as_slice() else { continue };
-        if tl[1] > bl[1] {
-            std::mem::swap(&mut tl, &mut bl);
-        }
-        if tr[1] > br[1] {
-            std::mem::swap(&mut tr, &mut br);
-        }
-        if [tl, tr, br, bl].iter().flatten().all(|v| v.is_finite()) {
-            found.push((rect, Found { corners: [tl, tr, br, bl], score }));
-        }
-    }
-    found.sort_by(|a, b| b.1.score.total_cmp(&a.1.score));
-    found.truncate(200);
-    let mut kept: Vec<([f32; 4], Found)> = Vec::new();
-    for (rect, place) in found {
-        if kept.iter().all(|(other, _)| overlap(*other, rect).0 <= NMS_IOU) {
-            kept.push((rect, place));
-        }
-    }
-    kept.into_iter().map(|(_, place)| place).take(MAX_BOXES).collect()
 }
 
 /// A crop worth reading: one line, or two lines of one plate.
@@ -306,25 +244,6 @@ mod tests {
     }
 
     #[test]
-    fn a_sure_prior_gives_its_corners() {
-        let (w, h) = (64, 32);
-        let priors = (8 * 4 + 4 * 2 + 2) * 2;
-        let (boxes, mut classes, mut corners) =
-            (vec![0.0; priors * 4], vec![0.0; priors * 2], vec![0.0; priors * 8]);
-        let index = (8 + 3) * 2; // row 1, column 3 of the first level, side 24, centre 28, 12
-        classes[index * 2 + 1] = 0.9;
-        for (k, v) in [-5.0, -2.0, 5.0, -2.0, 5.0, 2.0, -5.0, 2.0].iter().enumerate() {
-            corners[index * 8 + k] = *v;
-        }
-        let got = plate_corners(&boxes, &classes, &corners, w, h, [1.0, 1.0]);
-        assert_eq!(got.len(), 1);
-        let want = [[16.0, 7.2], [40.0, 7.2], [40.0, 16.8], [16.0, 16.8]];
-        for (g, w) in got[0].corners.iter().flatten().zip(want.iter().flatten()) {
-            assert!((g - w).abs() < 1e-3, "{got:?}");
-        }
-    }
-
-    #[test]
     fn parts_of_a_line_are_joined_and_lines_stacked() {
         let parts = [found(100.0, 50.0, 60.0, 20.0), found(160.0, 50.0, 40.0, 20.0)];
         let got = candidates(&parts, &[], 10);
@@ -345,7 +264,6 @@ mod tests {
             places in proptest::collection::vec((-50.0f32..700.0, -50.0f32..500.0, 0.0f32..300.0, 0.0f32..90.0), 0..12),
         ) {
             text_boxes(&map, 64, 32, [3.0, 3.0]).unwrap();
-            plate_corners(&map, &map, &map, 64, 32, [1.0, 1.0]);
             let places: Vec<Found> = places.iter().map(|&(x, y, w, h)| found(x, y, w, h)).collect();
             let (texts, plates) = places.split_at(places.len() / 2);
             prop_assert!(candidates(texts, plates, 12).len() <= 12);

@@ -1,7 +1,8 @@
 //! The networks of the plate reader, with the time that each stage takes.
 
 use super::StageMilliseconds;
-use super::detect::{Found, plate_corners};
+use super::corner_finder;
+use super::detect::Found;
 use super::lattice::Lattice;
 use super::rectify::{bounds, padded, planes, strip};
 use crate::text::{Infer, alphabet, find_texts, output, read_strips, resized};
@@ -12,6 +13,8 @@ use std::time::Instant;
 
 /// Long side of the finders' input in pixels.
 const FIND_SIDE: f32 = 640.0;
+/// Score of a proposal of the plate finder: the reader checks them all.
+const PLATE_SCORE: f32 = 0.15;
 /// Small pictures are enlarged at most this much.
 const FIND_ENLARGE: f32 = 1.6;
 /// Side of a close-up for the text finder in pixels, and how much it may be enlarged.
@@ -71,7 +74,7 @@ impl Networks {
         };
         Ok(Self {
             text_finder: network("text-finder")?,
-            plate_finder: network("plate-finder")?,
+            plate_finder: network(corner_finder::NAME)?,
             readers: [reader("text-reader")?, reader("second-reader")?],
             spent: StageMilliseconds::default(),
         })
@@ -92,10 +95,10 @@ impl Networks {
         readers + self.text_finder.milliseconds + self.plate_finder.milliseconds
     }
 
-    /// Runs the plate finder on the picture.
-    pub(crate) fn plates(&mut self, picture: &Picture) -> Result<Vec<Found>, ModelError> {
+    /// Runs the plate finder on the picture, its long side at `zoom` times the usual.
+    pub(crate) fn plates(&mut self, picture: &Picture, zoom: f32) -> Result<Vec<Found>, ModelError> {
         let start = Instant::now();
-        let (small, width, height) = resized(picture.mat(), FIND_SIDE, FIND_ENLARGE)?;
+        let (small, width, height) = resized(picture.mat(), FIND_SIDE * zoom, FIND_ENLARGE)?;
         let scale = [picture.width() as f32 / width as f32, picture.height() as f32 / height as f32];
         let found = find_plates(&mut self.plate_finder, &small, width, height, scale)?;
         self.spent.detect += since(start);
@@ -186,14 +189,14 @@ fn find_plates(
     height: usize,
     scale: [f32; 2],
 ) -> Result<Vec<Found>, ModelError> {
-    let input = planes(small, width, height, [104.0, 117.0, 123.0], 1.0)?;
+    let input = planes(small, width, height, [127.5; 3], 1.0 / 127.5)?;
     let outputs = finder.infer([1, 3, height, width], &input)?;
-    let priors: usize =
-        [8, 16, 32].iter().map(|step| width.div_ceil(*step) * height.div_ceil(*step) * 2).sum();
-    let boxes = output(&outputs, 0, "plate-finder", &[1, priors, 4])?;
-    let classes = output(&outputs, 1, "plate-finder", &[1, priors, 2])?;
-    let corners = output(&outputs, 2, "plate-finder", &[1, priors, 8])?;
-    Ok(plate_corners(boxes, classes, corners, width, height, scale))
+    let (columns, rows) = (width / corner_finder::STRIDE, height / corner_finder::STRIDE);
+    let score = output(&outputs, 0, corner_finder::NAME, &[1, 1, rows, columns])?;
+    let corners = output(&outputs, 1, corner_finder::NAME, &[1, 8, rows, columns])?;
+    let shape = |channels: i64| [1, channels, rows as i64, columns as i64];
+    let (one, eight) = (shape(1), shape(8));
+    corner_finder::plates((&one, score), (&eight, corners), [width, height], scale, PLATE_SCORE)
 }
 
 /// Milliseconds from `start` to now.

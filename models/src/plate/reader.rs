@@ -7,7 +7,7 @@ use super::formats::{Expectation, Formats};
 use super::inference::{Networks, Opinion, since};
 use super::rectify::{bounds, overlap, padded, size};
 use super::voting::{Verdict, grouped, vote};
-use super::{PlateOptions, PlateRead, StageMilliseconds};
+use super::{Detector, PlateOptions, PlateRead, StageMilliseconds};
 use crate::{Corners, ModelError, ModelStore, Picture, Runtime};
 use std::time::Instant;
 
@@ -17,20 +17,25 @@ const FIRST_PLACES: usize = 3;
 const SWEEP_READS: usize = 8;
 /// Places that are looked at a second time.
 const SECOND_LOOKS: usize = 4;
-/// Part of its width that a place is widened by at each end, to see whether it was cut off.
-const WIDER: f32 = 0.25;
+/// Parts of its width and height that a place is widened by at each end, to see whether it was cut off: a box of the
+/// text finder may lack the whole region, corners of the plate finder at most a sign (a sign is 7 % of a plate).
+const WIDER: [f32; 2] = [0.25, 0.05];
+const WIDER_CORNERS: [f32; 2] = [0.12, 0.1];
 /// Room, as a part of its width, that a plate needs to the picture's edges to count as whole.
 const WHOLE: f32 = 0.05;
 /// Stretch that pulls repeated signs apart.
 const STRETCHED: f32 = 1.35;
 /// Crops read from a close-up.
 const CLOSE_READS: usize = 2;
-/// Where nothing was read, the text finder looks again at this zoom, if the picture has more pixels on its long side
+/// Where nothing was read, the finders look again at this zoom, if the picture has more pixels on its long side
 /// than the first look used.
 const ZOOM: f32 = 1.6;
+const PLATE_ZOOM: f32 = 2.0;
 const ZOOM_FROM: u32 = 800;
 /// A proposal of the plate finder that is weaker than this does not hold up a picture whose plate is certain.
-const DOUBT: f32 = 0.5;
+const DOUBT: f32 = 0.4;
+/// Score of the plate finder that a text without format needs to be a plate.
+const BACKED: f32 = 0.6;
 
 /// Finds and reads plates. One per thread; loading takes about half a second.
 #[derive(Debug)]
@@ -46,6 +51,8 @@ struct Sight<'a> {
     picture: &'a Picture,
     plates: Vec<Found>,
     readings: Vec<Reading>,
+    /// Proposals that were read and show no text.
+    empty: Vec<Corners>,
     /// Places that were looked at in all ways.
     looked_at: Vec<Corners>,
     /// Crops that may still be read.
@@ -123,16 +130,18 @@ impl PlateReader {
     pub fn read(&mut self, picture: &Picture) -> Result<Vec<PlateRead>, ModelError> {
         let start = Instant::now();
         self.networks.start();
-        let plates = self.networks.plates(picture)?;
+        let plates = self.networks.plates(picture, 1.0)?;
         let mut sight = Sight {
             picture,
             plates,
             readings: Vec::new(),
+            empty: Vec::new(),
             looked_at: Vec::new(),
             left: self.options.max_reads,
         };
-        self.first_look(&mut sight)?;
+        self.first_look(&mut sight, DOUBT)?;
         if !self.enough(&sight) {
+            self.first_look(&mut sight, 0.0)?;
             self.second_looks(&mut sight)?;
         }
         if !self.enough(&sight) {
@@ -140,10 +149,17 @@ impl PlateReader {
             self.second_looks(&mut sight)?;
         }
         let larger = picture.width().max(picture.height()) > ZOOM_FROM;
-        if larger && !self.verdicts(&sight).iter().any(|v| v.read.probability >= 0.5) {
+        let empty =
+            |this: &Self, sight: &Sight<'_>| !this.verdicts(sight).iter().any(|v| v.read.probability >= 0.5);
+        if larger && empty(self, &sight) {
             sight.left = sight.left.max(self.options.max_reads / 2);
-            self.sweep(&mut sight, ZOOM)?;
+            sight.plates.extend(self.networks.plates(picture, PLATE_ZOOM)?);
+            self.first_look(&mut sight, DOUBT)?;
             self.second_looks(&mut sight)?;
+            if empty(self, &sight) {
+                self.sweep(&mut sight, ZOOM)?;
+                self.second_looks(&mut sight)?;
+            }
         }
         let verdicts = self.verdicts(&sight);
         let mut spent = self.networks.spent;
@@ -161,21 +177,38 @@ impl PlateReader {
         Ok(reads)
     }
 
-    /// Reads the best places of the plate finder, each as it is and with room at both ends.
-    fn first_look(&mut self, sight: &mut Sight<'_>) -> Result<(), ModelError> {
-        let places: Vec<Candidate> = proposals(&sight.plates).into_iter().take(FIRST_PLACES).collect();
+    /// Reads the places of the plate finder that are as sure as this, each as it is and with room at both ends.
+    fn first_look(&mut self, sight: &mut Sight<'_>, least: f32) -> Result<(), ModelError> {
+        let places: Vec<Candidate> = proposals(&sight.plates)
+            .into_iter()
+            .filter(|place| place.score >= least && !sight.knows(place))
+            .take(FIRST_PLACES)
+            .collect();
         for place in places {
             self.look(sight, &[Crop::narrow(&place), Crop::wide(&place)], Opinion::First)?;
+            let shown = sight.readings.iter().any(|r| same_place(&r.candidate.corners, &place.corners));
+            if !shown {
+                let here = sight.plates.iter().filter(|f| same_place(&f.corners, &place.corners));
+                sight.empty.extend(here.map(|f| f.corners));
+            }
         }
         Ok(())
     }
 
     /// Whether the picture needs no further look: a plate is certain, and no proposal of the plate finder is left open.
+    /// One that was read and shows nothing like a plate is not open.
     fn enough(&self, sight: &Sight<'_>) -> bool {
         let verdicts = self.verdicts(sight);
-        let settled =
-            |f: &Found| verdicts.iter().any(|v| v.settled && same_place(&v.read.corners, &f.corners));
-        verdicts.iter().any(|v| v.settled) && sight.plates.iter().all(|f| f.score < DOUBT || settled(f))
+        let open = |f: &Found| {
+            let mut here = verdicts.iter().filter(|v| same_place(&v.read.corners, &f.corners)).peekable();
+            let read = || sight.readings.iter().any(|r| same_place(&r.candidate.corners, &f.corners));
+            if here.peek().is_some() {
+                !here.any(|v| v.settled)
+            } else {
+                !read() && !sight.empty.contains(&f.corners)
+            }
+        };
+        verdicts.iter().any(|v| v.settled) && !sight.plates.iter().any(|f| f.score >= DOUBT && open(f))
     }
 
     /// Runs the text finder and reads what it found, except on places that are settled.
@@ -274,7 +307,7 @@ impl PlateReader {
         let start = Instant::now();
         for (crop, lattice) in crops.iter().zip(lattices) {
             let corners = &crop.candidate.corners;
-            let backed = sight.plates.iter().any(|p| overlap(bounds(&p.corners), bounds(corners)).1 > 0.5);
+            let backed = sight.plates.iter().any(|p| p.score >= BACKED && same_place(&p.corners, corners));
             let reading = self.decoder.texts(crop.candidate.clone(), opinion, lattice, backed);
             let whole = crop.wide && inside(sight.picture, corners);
             let stretched = crop.stretch > 1.0;
@@ -304,7 +337,8 @@ impl Crop {
     }
 
     fn wide(candidate: &Candidate) -> Self {
-        let lines = candidate.lines.iter().map(|line| padded(line, WIDER, 0.05)).collect();
+        let [x, y] = if candidate.detector == Detector::Plate { WIDER_CORNERS } else { WIDER };
+        let lines = candidate.lines.iter().map(|line| padded(line, x, y)).collect();
         Self { candidate: Candidate { lines, ..candidate.clone() }, stretch: 1.0, wide: true }
     }
 }

@@ -4,15 +4,18 @@ use super::decoding::{BEAM, CLIP, Decoder, EMIT, EXPECTED, Reading, TEXTS};
 use super::detect::geometry;
 use super::inference::Opinion;
 use super::rectify::{bounds, overlap};
-use super::{Detector, PlateCandidate, PlateRead, StageMilliseconds};
+use super::{PlateCandidate, PlateRead, StageMilliseconds};
 use crate::Corners;
 
-/// Least margin of a certain read. Below it wrong reads were seen (the README's table).
-const CERTAIN: f32 = 2.5;
+/// Least margin of a certain read; rare formats and those of other countries need their handicap more. Below it wrong
+/// reads were seen (the README's table).
+const CERTAIN: f32 = 3.0;
 /// The same for a text of an expected format that both readers read as it stands in at least half of their crops.
-const AGREED: f32 = 1.75;
+const AGREED: f32 = 2.0;
 /// Least lead of a certain read over a text that differs only by O for 0 or I for 1.
 const SAME_GLYPH: f32 = 0.4;
+/// Score that a text needs which no crop reads as it stands.
+const EMIT_REPAIRED: f32 = -2.5;
 /// Price of a sign that lies outside of a crop: less than that of a sign the crop has and the text has not, so that of
 /// two texts, one the beginning of the other, the longer one wins if any crop shows it clearly.
 const CUT: f32 = 1.0;
@@ -85,7 +88,8 @@ pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
         rivals.iter().map(|other| first.margin(other, &voters)).fold(f32::MAX, f32::min)
     };
     let margin = least(&others).min(6.0 + score);
-    // A telephone number becomes a plate by one look-alike, a plate at the picture's edge may go on beyond it.
+    // A telephone number becomes a plate by one look-alike, a plate at the picture's edge may go on beyond it. One crop
+    // alone may read a U as O.
     let literal = |opinion: Opinion| {
         let own_crops = voters.iter().filter(|s| s.opinion == opinion);
         let (crops, agree) = own_crops.fold((0, 0), |(crops, agree), s| {
@@ -94,14 +98,16 @@ pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
         (agree, 2 * agree >= crops.max(1))
     };
     let (first_reader, second_reader) = (literal(Opinion::First), literal(Opinion::Second));
-    let found_as_text = voters.iter().any(|s| s.candidate.detector != Detector::Plate);
-    let agreed = first_reader.1 && second_reader.1 && found_as_text && first.prior >= EXPECTED;
+    if first_reader.0 + second_reader.0 == 0 && score < EMIT_REPAIRED {
+        return None;
+    }
+    let agreed = first_reader.1 && second_reader.1 && first.prior >= EXPECTED;
     let repeats_shown = !decoder.may_repeat(first.text) || voters.iter().any(|s| s.stretched);
     let settled = voters.iter().any(|s| s.wide && s.whole)
         && repeats_shown
-        && first_reader.0 + second_reader.0 > 0
+        && first_reader.0 + second_reader.0 >= 2
         && decoder.has_format(first.text)
-        && margin >= if agreed { AGREED } else { CERTAIN }
+        && margin >= if agreed { AGREED } else { CERTAIN - first.prior }
         && least(&twins) >= SAME_GLYPH;
     let margin = f64::from(margin);
     let certain = settled && !decoder.expectation.is_open();
