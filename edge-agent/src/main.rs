@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use edge_agent::catalogue::catalogue;
 use edge_agent::faces::{self, commands::FacesCommand};
-use edge_agent::{daemon, probe, recognise, site};
+use edge_agent::{daemon, probe, recognise, recognition, site};
 use outbox::{Limits, Outbox};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -174,6 +174,8 @@ fn check(path: &Path, quiet: bool) -> anyhow::Result<ExitCode> {
                 println!("{}", firmware_config::explain(&site));
             }
             site.warnings.iter().for_each(|warning| eprintln!("{warning}\n"));
+            // A warning too: the lane runs without recognition, and must not be kept from starting
+            recognition::problems(&site).iter().for_each(|problem| eprintln!("warning: {problem}\n"));
             Ok(ExitCode::SUCCESS)
         }
         Err(problems) => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use hil_tests::peer::{Peer, free_port, repository, wait_until};
+use hil_tests::peer::{Peer, free_port, local, repository, wait_until};
 use hil_tests::sim::modbus::RemoteIo;
 use hil_tests::sim::scale::SimScale;
 use hil_tests::sim::tenso_m::TensoM;
@@ -220,6 +220,61 @@ async fn kill_9_in_mid_passage_changes_nothing() {
     let line: serde_json::Value =
         serde_json::from_slice(first.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
     assert_eq!(line["passage_id"], packet["passage_id"]);
+}
+
+/// Models that are missing or spoilt keep nothing but recognition from working: `check` names them and what then, the daemon
+/// starts, and a vehicle gets its packet.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_models_the_lane_goes_on_and_check_says_what_is_missing() {
+    let mut rig = Rig::new().await;
+    let camera = r#"
+[[sensor]]
+id = "camera"
+station = "in-1/entry"
+protocol = "camera/folder"
+path = "pictures"
+view = "front"
+countries = ["RU"]
+[recognition]
+runtime = "ort/libonnxruntime.so"
+models = "weights"
+"#;
+    let mut text = std::fs::read_to_string(rig.site()).unwrap();
+    text.push_str(camera);
+    std::fs::write(rig.site(), text).unwrap();
+    for folder in ["pictures", "weights"] {
+        std::fs::create_dir(rig.folder.path().join(folder)).unwrap();
+    }
+    let check = |rig: &Rig| {
+        let answer = rig.command(&["check", "--quiet"]).arg(rig.site()).output().unwrap();
+        let said = String::from_utf8(answer.stderr).unwrap();
+        assert!(answer.status.success(), "the unit must start: {said}");
+        assert!(said.contains("plate of camera is absent, the lane goes on"), "{said}");
+        said
+    };
+    assert!(check(&rig).contains("no ONNX Runtime library at"));
+    let library = std::fs::read_dir(local().join("lib")).ok().and_then(|mut files| files.next());
+    if let Some(library) = library {
+        std::fs::create_dir(rig.folder.path().join("ort")).unwrap();
+        let link = rig.folder.path().join("ort/libonnxruntime.so");
+        std::os::unix::fs::symlink(library.unwrap().path(), link).unwrap();
+        std::fs::write(rig.folder.path().join("weights/clp_det.onnx"), b"cut short").unwrap();
+        let said = check(&rig);
+        assert!(said.contains("clp_det.onnx has 9 bytes, expected 1708577"), "{said}");
+        assert!(said.contains("PP-OCRv6_rec_small.onnx is missing"), "{said}");
+    }
+
+    rig.start().await;
+    rig.wait_for_metric("edge_agent_sensor_up{sensor=\"camera\"} 1").await;
+    rig.wait_for_readings("loop-entry", "presence", 1).await;
+    rig.io.set_input(0, true);
+    rig.wait_for_readings("loop-entry", "presence", 2).await;
+    rig.io.set_input(0, false);
+    rig.scale.put(18_540, 200);
+    rig.wait_for_metric("edge_agent_events_total{kind=\"packet\"} 1").await;
+    rig.terminate();
+    let log = std::fs::read_to_string(rig.folder.path().join("log")).unwrap();
+    assert!(log.contains("plate is not read"), "{log}");
 }
 
 /// The three answers of `edge-agent check`.

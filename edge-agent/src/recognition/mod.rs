@@ -8,6 +8,7 @@
 //!
 //! A kind of reading whose models cannot be used is absent: its sensors say why, everything else goes on.
 
+mod check;
 mod containers;
 mod faces;
 mod motion;
@@ -28,6 +29,8 @@ use models::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+
+pub use check::problems;
 
 use crate::clock::Clock;
 use crate::faces::{FaceDesk, FaceError};

@@ -1,6 +1,7 @@
 //! `cargo xtask evaluate plates | faces | containers DIR…`: accuracy and time on folders of labelled pictures.
 
 mod containers;
+mod faces;
 mod peer;
 mod plates;
 mod progress;
@@ -24,6 +25,8 @@ enum What {
     /// Plates: `labels.csv` with file,text and, if known, the box as xmin,ymin,xmax,ymax or x,y,w,h. An empty text is a
     /// plate that nobody can read.
     Plates(plates::Options),
+    /// Faces: `pairs.csv` with a,b,same (1 or 0) and, if it is there, `identities.csv` with file,identity.
+    Faces(faces::Options),
     /// Container codes: `labels.csv` with file,text where the text is the codes and type codes with blanks between them.
     Containers(containers::Options),
 }
@@ -88,6 +91,7 @@ type Fault = Box<dyn std::error::Error>;
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Plates(options) => plates::run(&options),
+        What::Faces(options) => faces::run(&options),
         What::Containers(options) => containers::run(&options),
     };
     match done {
