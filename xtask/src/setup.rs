@@ -71,6 +71,7 @@ enum Source {
 struct Wheel {
     package: String,
     version: String,
+    archive: String,
     archive_sha256: String,
     path: String,
     platform: Option<String>,
@@ -272,8 +273,20 @@ fn fetch_wheel(wheel: &Wheel, work: &Path, unpacked: &Path) -> anyhow::Result<()
         .arg(&wheels)
         .arg("-r")
         .arg(&requirement))?;
-    let archive = fs::read_dir(&wheels)?.next().context("pip downloaded nothing")??.path();
-    run(Command::new("/usr/bin/python3").args(["-m", "zipfile", "-e"]).arg(archive).arg(unpacked))
+    unpack(&wheels.join(&wheel.archive), unpacked)
+}
+
+/// Unpacks `archive` into a folder that has its name only when all of it is there: what an interruption left behind is
+/// not taken for whole.
+fn unpack(archive: &Path, unpacked: &Path) -> anyhow::Result<()> {
+    let draft = unpacked.with_extension("part");
+    for old in [&draft, unpacked] {
+        if old.exists() {
+            fs::remove_dir_all(old)?;
+        }
+    }
+    run(Command::new("/usr/bin/python3").args(["-m", "zipfile", "-e"]).arg(archive).arg(&draft))?;
+    fs::rename(&draft, unpacked).with_context(|| format!("failed to make {}", unpacked.display()))
 }
 
 /// Installs cargo-deny where it is missing; only the checks need it.
@@ -300,4 +313,51 @@ pub fn cargo_deny() -> anyhow::Result<PathBuf> {
     .arg("--target-dir")
     .arg(root().join("target/cargo-deny")))?;
     Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of this test alone.
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn an_interrupted_unpacking_is_done_again() {
+        let here = folder("unpack");
+        fs::write(here.join("model.onnx"), b"whole").unwrap();
+        let (archive, unpacked) = (here.join("a.whl"), here.join("package"));
+        run(Command::new("/usr/bin/python3")
+            .args(["-m", "zipfile", "-c"])
+            .arg(&archive)
+            .arg(here.join("model.onnx")))
+        .unwrap();
+        // What kill -9 in the middle leaves behind
+        fs::create_dir(here.join("package.part")).unwrap();
+        fs::write(here.join("package.part/model.onnx"), b"who").unwrap();
+        unpack(&archive, &unpacked).unwrap();
+        assert_eq!(fs::read(unpacked.join("model.onnx")).unwrap(), b"whole");
+        assert!(!here.join("package.part").exists());
+        fs::remove_dir_all(here).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_right_only_with_its_size_and_hash() {
+        let here = folder("right");
+        let place = here.join("abc");
+        // SHA-256 of "abc": FIPS 180-4 example
+        let mut file = wanted_files().unwrap().remove(0);
+        file.sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".into();
+        file.bytes = 3;
+        assert!(!is_right(&place, &file));
+        for (bytes, right) in [(b"ab".as_slice(), false), (b"abd", false), (b"abc", true)] {
+            fs::write(&place, bytes).unwrap();
+            assert_eq!(is_right(&place, &file), right, "{bytes:?}");
+        }
+        fs::remove_dir_all(here).unwrap();
+    }
 }

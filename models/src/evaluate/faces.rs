@@ -333,7 +333,9 @@ impl Comparisons {
             .flat_map(|(all, same)| all.iter().enumerate().map(move |(i, c)| (i % FOLDS, c, same)))
             .map(|(fold, c, same)| (fold, c.similarity.unwrap_or(-1.0), same))
             .collect();
-        if self.same.len() < FOLDS || self.other.len() < FOLDS {
+        // Where pairs of one kind abound, always saying that kind is nearly always right
+        let (same, other) = (self.same.len(), self.other.len());
+        if same.min(other) < FOLDS || same.max(other) > 10 * same.min(other) {
             return None;
         }
         let mut right = 0;
@@ -518,6 +520,7 @@ mod tests {
         let alike = comparisons(&[Some(0.5); 10], &[Some(0.5); 10]);
         assert_eq!(alike.accuracy_in_folds().unwrap().n, 10);
         assert_eq!(comparisons(&[Some(0.9)], &[Some(0.1)]).accuracy_in_folds(), None);
+        assert_eq!(comparisons(&[Some(0.9); 10], &[Some(0.1); 101]).accuracy_in_folds(), None);
     }
 
     fn folder(pairs: &str, identities: Option<&str>) -> tempfile::TempDir {

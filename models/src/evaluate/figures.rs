@@ -39,7 +39,9 @@ impl std::fmt::Display for Share {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Some(percent) = self.percent else { return write!(f, "{:>5} of 0", self.n) };
         let Self { n, of, low, high, .. } = self;
-        write!(f, "{n:>5} of {of:<6} {percent:>5.1} %  ({low:.1} to {high:.1})")
+        // Rare cases need more digits
+        let digits = if *high < 1.0 { 3 } else { 1 };
+        write!(f, "{n:>5} of {of:<6} {percent:>5.digits$} %  ({low:.digits$} to {high:.digits$})")
     }
 }
 

@@ -406,9 +406,13 @@ pub fn add_stages(times: &mut StageTimes, spent: &StageMilliseconds) {
         ("rectify", spent.rectify),
         ("read", spent.read),
         ("decode", spent.decode),
+        ("inference", spent.inference),
         ("total", spent.total),
     ] {
-        times.add(stage, milliseconds);
+        // A reader that does not measure a stage leaves it 0: missing is never zero
+        if stage != "inference" || milliseconds > 0.0 {
+            times.add(stage, milliseconds);
+        }
     }
 }
 
