@@ -3,6 +3,8 @@
 
 /// Stands for "cannot be". Finite, so that the tables stay numbers when nothing fits.
 pub(crate) const IMPOSSIBLE: f64 = 1e6;
+/// More than any sum of costs: what nobody has reached yet.
+const NEVER: f64 = 1e12;
 
 /// What the pairings of one track cost. Groups and passages are numbered in driving order.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub(crate) struct Choice {
     pub ghost: f64,
 }
 
-/// A table that answers "impossible" outside its bounds.
+/// A table that answers "never" outside its bounds.
 struct Table {
     columns: usize,
     cells: Vec<f64>,
@@ -34,14 +36,14 @@ struct Table {
 
 impl Table {
     fn new(rows: usize, columns: usize) -> Self {
-        Self { columns, cells: vec![IMPOSSIBLE; rows * columns] }
+        Self { columns, cells: vec![NEVER; rows * columns] }
     }
 
     fn get(&self, row: usize, column: usize) -> f64 {
         if column >= self.columns {
-            return IMPOSSIBLE;
+            return NEVER;
         }
-        self.cells.get(row * self.columns + column).copied().unwrap_or(IMPOSSIBLE)
+        self.cells.get(row * self.columns + column).copied().unwrap_or(NEVER)
     }
 
     fn lower(&mut self, row: usize, column: usize, cost: f64) {
@@ -107,14 +109,14 @@ pub(crate) fn align(costs: &Costs) -> Vec<Choice> {
             let through = |i: usize| {
                 (fresh.get(i, j) + fresh_on.get(i, j + 1)).min(taken.get(i, j) + taken_on.get(i, j + 1))
             };
-            let ghost = (0..=passages).map(through).fold(IMPOSSIBLE, f64::min) + at(&costs.ghost, j);
+            let ghost = (0..=passages).map(through).fold(NEVER, f64::min) + at(&costs.ghost, j);
             Choice { with, ghost }
         })
         .collect()
 }
 
 fn at(costs: &[f64], index: usize) -> f64 {
-    costs.get(index).copied().unwrap_or(IMPOSSIBLE)
+    costs.get(index).copied().unwrap_or(NEVER)
 }
 
 #[cfg(test)]

@@ -127,7 +127,7 @@ impl Engine {
         let mut open = Vec::new();
         for (id, lane) in &self.lanes {
             let Some(plan) = self.plans.get(id) else { continue };
-            let sightings = Sightings::of(&lane.passages, &lane.groups, plan, None);
+            let sightings = Sightings::of(&lane.passages, &lane.groups, plan);
             for (index, passage) in
                 lane.passages.iter().enumerate().filter(|(_, open)| open.ended_ms.is_none())
             {
@@ -251,6 +251,7 @@ impl LaneState {
 
     fn renumber(&mut self, stations: &[usize]) {
         let new = |old: usize| stations.get(old).copied().unwrap_or(old);
+        self.travel.renumber(new);
         for group in &mut self.groups {
             group.track.station = new(group.track.station);
         }

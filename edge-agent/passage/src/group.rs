@@ -80,6 +80,8 @@ pub(crate) struct Group {
     pub items: Vec<Item>,
     /// Number of the passage it belongs to.
     pub owner: Option<u64>,
+    /// It was asked whether it is a vehicle of its own.
+    pub asked: bool,
     /// It opened its passage and stays with it.
     pub pinned: bool,
     pub doubtful: bool,
@@ -131,6 +133,7 @@ impl Group {
             arrived_ms,
             items: vec![item],
             owner: None,
+            asked: false,
             pinned: false,
             doubtful: false,
             candidates: Vec::new(),
@@ -217,6 +220,16 @@ impl Group {
     /// Whether it tells who the vehicle is.
     pub fn is_named(&self) -> bool {
         matches!(self.mark, Mark::Plate { .. } | Mark::Key { .. })
+    }
+
+    /// Whether it says that there is a vehicle, when a loop says so, too.
+    pub fn is_sure(&self) -> bool {
+        match &self.mark {
+            Mark::Plate { text, .. } => identity::is_plate(text),
+            Mark::Key { .. } => !self.track.is_radio(),
+            Mark::Value => self.track.kind != ReadingKind::Anomaly,
+            Mark::Occupancy { .. } => false,
+        }
     }
 
     /// Whether the loop is covered still, as far as is known.

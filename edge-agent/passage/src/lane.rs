@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use interface::{Observation, Reading, ReadingKind, SensorId, Stamp};
+use interface::{Observation, Reading, ReadingKind, SensorId, Stamp, View};
 use serde::{Deserialize, Serialize};
 
 use crate::clock_offset::ClockOffset;
@@ -11,7 +11,8 @@ use crate::naming::passage_id;
 use crate::passage::Passage;
 use crate::plan::Plan;
 use crate::sightings::Sightings;
-use crate::{Effect, OrphanReport, PassageId, PassageState};
+use crate::travel::Travel;
+use crate::{Effect, OrphanReport, PassageId, PassageState, identity};
 
 /// Passages that are open at once in one lane; a 300 m lane holds 64 cars bumper to bumper. The oldest gives way.
 pub(crate) const MAX_OPEN: usize = 64;
@@ -23,15 +24,23 @@ pub(crate) const MAX_ENTRIES: usize = 4096;
 const MAX_GROUPS: usize = 2048;
 /// Names of passages remembered after they are final.
 const MAX_REMEMBERED: usize = 256;
-/// How long a group waits for a vehicle that it fits, milliseconds: cameras see a vehicle some seconds before the loop.
-const WAIT_MS: u64 = 10_000;
-/// The same for radio, which hears a vehicle up to 6 s before it is there.
-const WAIT_RADIO_MS: u64 = 15_000;
+/// How long a group waits for a vehicle that it fits before it is asked whether it is one, milliseconds: cameras see a vehicle
+/// some seconds before the loop.
+const WAIT_MS: u64 = 15_000;
+/// How long a name waits: it may be of a vehicle that stands in the queue before the station.
+const WAIT_NAMED_MS: u64 = 150_000;
 /// A plate at the entry opens a passage only if no vehicle is known to have been there within this time, milliseconds.
 const ALONE_MS: u64 = 3_000;
 
 /// A plate that was read at least this surely is a vehicle, even if the loop has missed it.
 const SURE_PLATE: f64 = 0.75;
+
+/// A loop that was free for less than this may have lost a trailer for the gap behind its tractor, milliseconds; it can be
+/// longer when the vehicle stops just then, but then so are gaps between vehicles.
+const SPLIT_MS: u64 = 2_500;
+
+/// A plate that opens a passage at once was read at least this surely; otherwise it waits for company.
+const OPENING_PLATE: f64 = 0.6;
 
 /// The last time a sensor was offline, monotonic milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +64,7 @@ pub(crate) struct LaneState {
     pub groups: Vec<Group>,
     pub offsets: BTreeMap<SensorId, ClockOffset>,
     pub outages: BTreeMap<SensorId, Outage>,
+    pub travel: Travel,
     pub remembered: VecDeque<PassageId>,
     pub next_number: u64,
     /// When something is to be done without input.
@@ -143,9 +153,11 @@ impl LaneState {
         let opener = plan.opener.as_ref().is_some_and(|(sensor, kind)| {
             *sensor == track.sensor && *kind == track.kind && station == plan.first
         });
-        if opener && !freed_only {
+        let misread = self.groups.last().is_some_and(|group| self.is_misread(plan, group));
+        if opener && !freed_only && !misread && !self.is_second_half(plan, number) {
             self.open(plan, number, PassageState::Approaching, out);
         }
+        self.open_behind(plan, number, out);
         self.place(plan, station);
     }
 
@@ -216,8 +228,11 @@ impl LaneState {
 
     /// Where in driving order a vehicle stands that was at `station` at this time.
     fn position(&self, plan: &Plan, station: usize, at: u64) -> usize {
-        let sightings = Sightings::of(&self.passages, &self.groups, plan, None);
-        let earlier = |index: &usize| sightings.at(*index, station).is_some_and(|span| span.from <= at);
+        let sightings = Sightings::of(&self.passages, &self.groups, plan);
+        let earlier = |index: &usize| {
+            let here = sightings.at(*index, station).is_some_and(|span| span.from <= at);
+            here || sightings.after(*index, station).is_some_and(|(_, span)| span.from <= at)
+        };
         (0..self.passages.len()).rev().find(earlier).map_or(0, |index| index + 1)
     }
 
@@ -236,9 +251,11 @@ impl LaneState {
                     self.place(plan, station);
                 }
             }
-            let lonely =
-                self.groups.get(index).is_some_and(|group| group.number == number && group.owner.is_none());
-            if lonely {
+            let Some(group) = self.groups.get_mut(index).filter(|group| group.number == number) else {
+                continue;
+            };
+            group.asked = true;
+            if group.owner.is_none() && waits_until(group) <= now {
                 let group = self.groups.remove(index);
                 self.orphan_group(plan, group, out);
             }
@@ -248,27 +265,128 @@ impl LaneState {
     /// Whether a group that fits nobody is a vehicle of its own.
     fn would_open(&self, plan: &Plan, group: &Group) -> Option<PassageState> {
         let station = group.track.station;
-        let sure = match &group.mark {
-            Mark::Occupancy { rise, .. } => rise.is_some(),
-            // Where there is a loop, a doubtful read that nothing else supports is lettering, not a vehicle.
-            Mark::Plate { text, confidence, .. } => {
-                let looped = plan.fitted(station, ReadingKind::Presence);
-                !text.is_empty() && (!looped || *confidence >= SURE_PLATE)
-            }
-            Mark::Key { .. } => !group.track.is_radio(),
-            Mark::Value => group.track.kind != ReadingKind::Anomaly,
+        let looped = plan.fitted(station, ReadingKind::Presence);
+        let mates = || {
+            self.groups.iter().filter(|other| {
+                other.track.station == station
+                    && other.number != group.number
+                    && other.owner.is_none()
+                    && !other.track.is_radio()
+                    && together(group, other)
+            })
         };
+        let sure = match &group.mark {
+            // A loop alone may have been covered by a person or a bird.
+            Mark::Occupancy { rise, .. } => {
+                let alone = plan.kinds(station).all(|kind| kind == ReadingKind::Presence);
+                rise.is_some() && (alone && station == plan.last || mates().any(|other| other.is_sure()))
+            }
+            // Where there is a loop, a doubtful read that nothing else supports is lettering, not a vehicle.
+            Mark::Plate { text, confidence, view } => {
+                identity::is_plate(text)
+                    && (!looped || *confidence >= SURE_PLATE)
+                    && (*view == View::Front || !plan.sees_front(station))
+            }
+            Mark::Key { .. } => !group.track.is_radio() && !looped,
+            Mark::Value => group.track.kind != ReadingKind::Anomaly && !looped,
+        };
+        if !sure {
+            return None;
+        }
         if station == plan.first {
-            let sightings = Sightings::of(&self.passages, &self.groups, plan, None);
+            let sightings = Sightings::of(&self.passages, &self.groups, plan);
             let alone =
                 (0..self.passages.len()).filter_map(|index| sightings.at(index, station)).all(|span| {
                     group.last_ms.saturating_add(ALONE_MS) < span.from
                         || (!span.open && span.to.saturating_add(ALONE_MS) < group.first_ms)
                 });
-            let speaks = matches!(group.mark, Mark::Plate { .. }) && sure;
+            let speaks = matches!(group.mark, Mark::Plate { .. });
             return (speaks && alone).then_some(PassageState::Approaching);
         }
-        (station == plan.last && sure).then_some(PassageState::Unmatched)
+        if station == plan.last {
+            return Some(PassageState::Unmatched);
+        }
+        let speaks = looped || matches!(group.mark, Mark::Plate { .. });
+        (speaks && matches!(group.mark, Mark::Plate { .. } | Mark::Occupancy { .. }))
+            .then_some(PassageState::Approaching)
+    }
+
+    /// Whether an occupancy may be the trailer of the vehicle before, which the loop lost for a moment: it came soon after, and
+    /// no other front has been seen.
+    fn is_second_half(&self, plan: &Plan, number: u64) -> bool {
+        let Some(group) = self.groups.iter().find(|group| group.number == number) else { return false };
+        let Mark::Occupancy { rise: Some(rise), .. } = group.mark else { return false };
+        let before =
+            self.groups.iter().rev().find(|other| other.number != number && other.track == group.track);
+        let soon = before.is_some_and(|before| {
+            before.owner.is_some() && !before.is_open() && before.last_ms.saturating_add(SPLIT_MS) > rise
+        });
+        soon && plan.sees_front(group.track.station) && self.new_front(group, before).is_none()
+    }
+
+    /// A front plate that was read while a loop was covered and is not that of the vehicle before.
+    fn new_front(&self, group: &Group, before: Option<&Group>) -> Option<&Group> {
+        let fronts = || {
+            self.groups.iter().filter(|other| {
+                other.track.station == group.track.station
+                    && other.track.view == Some(View::Front)
+                    && other.plate_seen().is_some_and(|(_, text)| identity::is_plate(text))
+            })
+        };
+        let old = |plate: &Group| {
+            fronts().any(|other| {
+                let near = before.is_some_and(|before| {
+                    other.first_ms <= before.last_ms && together(before, other) && other.owner == before.owner
+                });
+                let same = plate
+                    .plate_seen()
+                    .zip(other.plate_seen())
+                    .is_some_and(|(a, b)| identity::distance(a.1, b.1) <= 2.5);
+                near && same
+            })
+        };
+        fronts().find(|plate| together(plate, group) && !old(plate))
+    }
+
+    /// An occupancy that might have been a second half is a vehicle of its own once its front is seen.
+    fn open_behind(&mut self, plan: &Plan, number: u64, out: &mut Vec<Effect>) {
+        let Some(plate) = self.groups.iter().find(|group| group.number == number) else { return };
+        let station = plate.track.station;
+        if station != plan.first || plate.track.view != Some(View::Front) {
+            return;
+        }
+        let opener = |group: &&Group| {
+            matches!(group.mark, Mark::Occupancy { rise: Some(_), .. })
+                && group.track.station == station
+                && plan.opener.as_ref().is_some_and(|(sensor, _)| *sensor == group.track.sensor)
+        };
+        let mut occupancies = self.groups.iter().filter(opener).rev();
+        let Some(newest) = occupancies.next().filter(|newest| !newest.pinned && together(newest, plate))
+        else {
+            return;
+        };
+        let found = self.new_front(newest, occupancies.next()).is_some_and(|found| found.number == number);
+        let opened = newest.number;
+        if found {
+            self.open(plan, opened, PassageState::Approaching, out);
+        }
+    }
+
+    /// Whether an opening plate is another read of a vehicle that is there already, or lettering.
+    fn is_misread(&self, plan: &Plan, group: &Group) -> bool {
+        let Mark::Plate { text, confidence, view } = &group.mark else { return false };
+        if !identity::is_plate(text)
+            || *confidence < OPENING_PLATE
+            || *view == View::Rear && plan.sees_front(group.track.station)
+        {
+            return true;
+        }
+        self.groups.iter().any(|other| {
+            other.owner.is_some()
+                && other.track == group.track
+                && together(group, other)
+                && other.plate_seen().is_some_and(|(_, seen)| identity::distance(seen, text) <= 2.5)
+        })
     }
 
     /// Publishes every observation of a group as an orphan.
@@ -342,7 +460,16 @@ impl LaneState {
     }
 }
 
-/// Until when a group without a passage waits for one, monotonic milliseconds.
+/// Until when a group without a passage waits for one, monotonic milliseconds. A contact waits from when it was heard last.
 pub(crate) fn waits_until(group: &Group) -> u64 {
-    group.arrived_ms.saturating_add(if group.track.is_radio() { WAIT_RADIO_MS } else { WAIT_MS })
+    let since = if group.track.is_radio() { group.last_ms.max(group.arrived_ms) } else { group.arrived_ms };
+    let patient = group.is_named() && !group.is_alarm() && (group.asked || group.track.is_radio());
+    since.saturating_add(if patient { WAIT_NAMED_MS } else { WAIT_MS })
+}
+
+/// Whether two groups of a station are of one time.
+fn together(one: &Group, other: &Group) -> bool {
+    const APART_MS: u64 = 4_000;
+    one.first_ms <= other.last_ms.saturating_add(APART_MS)
+        && other.first_ms <= one.last_ms.saturating_add(APART_MS)
 }

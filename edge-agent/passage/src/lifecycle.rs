@@ -6,7 +6,7 @@ use interface::ReadingKind;
 use crate::group::{Group, is_alarm};
 use crate::lane::{LaneState, waits_until};
 use crate::plan::Plan;
-use crate::scoring::SLOW_M_S;
+use crate::scoring::{SLOW_M_S, Span};
 use crate::sightings::Sightings;
 use crate::{AbsentReason, Effect, PassageId, PassageState};
 
@@ -19,7 +19,7 @@ impl LaneState {
     pub fn settle(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
         self.announce_alarms(plan, out);
         self.give_up_waiting(plan, out);
-        let sightings = Sightings::of(&self.passages, &self.groups, plan, None);
+        let sightings = Sightings::of(&self.passages, &self.groups, plan);
         for index in 0..self.passages.len() {
             self.follow(plan, index, &sightings, out);
         }
@@ -33,7 +33,7 @@ impl LaneState {
         }) {
             self.forget(plan, index, out);
         }
-        let sightings = Sightings::of(&self.passages, &self.groups, plan, None);
+        let sightings = Sightings::of(&self.passages, &self.groups, plan);
         self.wake_ms = self.next_wake(plan, &sightings);
     }
 
@@ -113,6 +113,7 @@ impl LaneState {
         let sealing = passage.sealed_ms.is_none() && due <= now;
         if sealing {
             passage.sealed_ms = Some(now);
+            passage.touch(now);
             if passage.is_young() {
                 passage.enter(PassageState::Sealed, now);
             }
@@ -135,11 +136,14 @@ impl LaneState {
         }
         if passage.ended_ms.is_some() {
             self.close_gate(plan, index, out);
+            self.learn(plan, index, sightings);
         }
         let Some(passage) = self.passages.get(index) else { return };
         let gathered =
             passage.dirty_ms.is_some_and(|dirty| dirty.saturating_add(plan.timing.gather_ms) <= now);
-        let first = passage.sealed_ms.is_some() && passage.revision == 0;
+        // What an alarm may concern is told at once, whole or not.
+        let referred = passage.state == PassageState::Referred;
+        let first = (passage.sealed_ms.is_some() || referred) && passage.revision == 0;
         if first || (passage.sealed_ms.is_some() && gathered) {
             self.publish(plan, index, out);
         }
@@ -147,6 +151,24 @@ impl LaneState {
             && passage.state == PassageState::Sealed
         {
             passage.state = PassageState::AwaitingDecision;
+        }
+    }
+
+    /// Learns from a passage that has ended how long its ways took.
+    fn learn(&mut self, plan: &Plan, index: usize, sightings: &Sightings) {
+        let Some(passage) = self.passages.get_mut(index) else { return };
+        if std::mem::replace(&mut passage.learned, true) {
+            return;
+        }
+        let mut before: Option<(usize, Span)> = None;
+        for station in 0..plan.lane.stations.len() {
+            let Some(span) = sightings.at(index, station) else { continue };
+            if let Some((from, left)) = before.filter(|(_, left)| !left.open) {
+                let ms = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
+                let since = |at: u64| ms(span.from).saturating_sub(ms(at));
+                self.travel.learn(from, station, since(left.to), since(left.from));
+            }
+            before = Some((station, *span));
         }
     }
 

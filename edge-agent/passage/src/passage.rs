@@ -37,6 +37,8 @@ pub(crate) struct Passage {
     pub release_waits: bool,
     /// When the barrier was last opened for it.
     pub gate_opened_ms: Option<u64>,
+    /// Whether the lane has learned from its times.
+    pub learned: bool,
     /// Observations, over all its groups.
     pub entries: usize,
 }
@@ -68,6 +70,7 @@ impl Passage {
             gate_open: false,
             release_waits: false,
             gate_opened_ms: None,
+            learned: false,
             entries: 0,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use interface::{ReadingKind, SensorId, View};
 
+use crate::scoring;
 use crate::{Checkpoint, Lane, LaneId, SensorPlace, Timing};
 
 /// One lane, ready to work with.
@@ -103,6 +104,25 @@ impl Plan {
     /// The station's deadline, milliseconds.
     pub fn deadline_ms(&self, station: usize) -> u64 {
         self.lane.stations.get(station).map_or(0, |station| station.deadline_ms)
+    }
+
+    /// The kinds of readings that the station's sensors give.
+    pub fn kinds(&self, station: usize) -> impl Iterator<Item = ReadingKind> + '_ {
+        let here = self.sensors.values().filter(move |(at, _)| *at == station);
+        here.flat_map(|(_, place)| place.readings.iter().copied())
+    }
+
+    /// Whether some camera of the station may see the front of vehicles.
+    pub fn sees_front(&self, station: usize) -> bool {
+        let here = self.sensors.values().filter(|(at, _)| *at == station).map(|(_, place)| place);
+        let mut cameras = here.filter(|place| place.readings.contains(&ReadingKind::Plate));
+        cameras.any(|place| place.view != Some(View::Rear))
+    }
+
+    /// What it costs to say that a vehicle passed the station without being noticed by any sensor.
+    pub fn missed(&self, station: usize) -> f64 {
+        let sum: f64 = self.kinds(station).map(scoring::missed).sum();
+        sum.min(scoring::SENT_OUT)
     }
 
     /// The required readings that some sensor can give, by station.

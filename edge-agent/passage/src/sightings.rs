@@ -1,11 +1,12 @@
 //! Where each passage of a lane has been seen, and when, from the groups it owns.
 
-use interface::ReadingKind;
-
 use crate::group::{Group, Mark, Track};
+use crate::identity;
+use crate::lane::LaneState;
 use crate::passage::Passage;
 use crate::plan::Plan;
-use crate::scoring::{Context, Span};
+use crate::scoring::{Context, Elsewhere, Span};
+use crate::travel::FASTEST_M_S;
 
 /// For each passage and station, when the passage was there.
 #[derive(Debug)]
@@ -15,22 +16,21 @@ pub(crate) struct Sightings {
 }
 
 impl Sightings {
-    /// From all groups that have an owner, except those of one track that is to be placed. Radio hears vehicles that are
-    /// elsewhere, so it counts only where it opened the passage. What leans on a station's loop is no evidence for the
-    /// loop: there only names count.
-    pub fn of(passages: &[Passage], groups: &[Group], plan: &Plan, except: Option<&Track>) -> Self {
+    /// From all groups that have an owner. Radio hears vehicles that are elsewhere, so it counts only where it opened the
+    /// passage.
+    pub fn of(passages: &[Passage], groups: &[Group], plan: &Plan) -> Self {
         let stations = plan.lane.stations.len();
         let mut sightings = Self { stations, spans: vec![None; stations * passages.len()] };
+        let mut numbers: Vec<(u64, usize)> =
+            passages.iter().enumerate().map(|(index, passage)| (passage.number, index)).collect();
+        numbers.sort_unstable();
         for group in groups {
-            let leans = except.is_some_and(|track| {
-                track.kind == ReadingKind::Presence
-                    && track.station == group.track.station
-                    && !group.is_named()
-            });
-            let counts = except != Some(&group.track) && (group.pinned || !(group.track.is_radio() || leans));
-            let index = passages.iter().position(|passage| group.owner == Some(passage.number));
-            if let (true, Some(index)) = (counts, index) {
-                sightings.add(index, group);
+            let Some(owner) = group.owner.filter(|_| group.pinned || !group.track.is_radio()) else {
+                continue;
+            };
+            let found = numbers.binary_search_by_key(&owner, |(number, _)| *number).ok();
+            if let Some((_, index)) = found.and_then(|found| numbers.get(found)) {
+                sightings.add(*index, group);
             }
         }
         for index in 0..passages.len() {
@@ -97,32 +97,73 @@ impl Sightings {
         self.at(passage, station).is_some() || self.after(passage, station).is_some()
     }
 
-    /// What is known of each passage for the placing of a track at `station`.
+    /// The earliest or the latest moment at which the passage can have reached a station, by the loops before or after it.
+    fn limit(&self, plan: &Plan, passage: usize, station: usize, earliest: bool) -> Option<u64> {
+        let others = if earliest { 0..station } else { station.saturating_add(1)..self.stations };
+        let limits = others.filter_map(|other| {
+            let span = self.at(passage, other).filter(|span| span.by_presence)?;
+            let metres = (plan.position_m(station) - plan.position_m(other)).abs();
+            // Saturates; positions are finite.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let way = (metres / FASTEST_M_S * 1000.0) as u64;
+            Some(if earliest { span.from.saturating_add(way) } else { span.from.saturating_sub(way) })
+        });
+        if earliest { limits.max() } else { limits.min() }
+    }
+
+    /// Whether the passage was seen after the station.
+    pub fn beyond(&self, passage: usize, station: usize) -> bool {
+        self.after(passage, station).is_some()
+    }
+
+    /// What is known of each passage at a station: for its visits what other stations have said, for radio everything.
     pub fn contexts<'a>(
         &self,
-        passages: &[Passage],
-        groups: &'a [Group],
+        lane: &'a LaneState,
         plan: &Plan,
-        track: &Track,
+        station: usize,
+        radio: Option<&Track>,
     ) -> Vec<Context<'a>> {
-        let station = track.station;
         let metres = |other: usize| (plan.position_m(station) - plan.position_m(other)).abs();
-        let mut contexts: Vec<Context<'a>> = (0..passages.len())
-            .zip(passages)
+        let elsewhere = |from: usize, to: usize, metres: f64, span: &Span| Elsewhere {
+            metres,
+            span: *span,
+            usual: lane.travel.usual(from, to, metres, span.by_presence),
+        };
+        let mut contexts: Vec<Context<'a>> = (0..lane.passages.len())
+            .zip(&lane.passages)
             .map(|(index, passage)| Context {
                 here: self.at(index, station).copied(),
-                before: self.before(index, station).map(|(at, span)| (metres(at), *span)),
-                after: self.after(index, station).map(|(at, span)| (metres(at), *span)),
+                before: self
+                    .before(index, station)
+                    .map(|(at, span)| elsewhere(at, station, metres(at), span)),
+                after: self.after(index, station).map(|(at, span)| elsewhere(station, at, metres(at), span)),
+                not_before: self.limit(plan, index, station, true),
+                not_after: self.limit(plan, index, station, false),
+                free_from: index.checked_sub(1).and_then(|before| {
+                    let (at, span) =
+                        self.after(before, station).filter(|_| self.at(before, station).is_none())?;
+                    let (_, high, _) = lane.travel.usual(station, at, metres(at), span.by_presence);
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                    Some(span.from.saturating_sub((high.max(0.0) * 1000.0) as u64))
+                }),
                 plates: Vec::new(),
                 keys: Vec::new(),
                 left_ms: passage.left_ms.or(passage.ended_ms),
             })
             .collect();
-        for group in groups.iter().filter(|group| group.track != *track) {
-            let index = passages.iter().position(|passage| group.owner == Some(passage.number));
+        for group in &lane.groups {
+            let counts = match radio {
+                Some(track) => group.track != *track,
+                None => group.track.station != station || group.track.is_radio(),
+            };
+            if !counts || !group.is_named() || group.owner.is_none() {
+                continue;
+            }
+            let index = lane.passages.iter().position(|passage| group.owner == Some(passage.number));
             let Some(context) = index.and_then(|index| contexts.get_mut(index)) else { continue };
             match &group.mark {
-                Mark::Plate { text, view, .. } if !text.is_empty() => {
+                Mark::Plate { text, view, .. } if identity::is_plate(text) => {
                     context.plates.push((*view, text));
                 }
                 Mark::Key { key, .. } => context.keys.push((group.track.kind, key)),

@@ -1,0 +1,187 @@
+//! What the devices of one station say at one time is one *visit*: an occupancy with everything that was measured during it,
+//! or, where there is no loop, readings close together. A visit is placed as a whole.
+
+use interface::{ReadingKind, View};
+
+use crate::alignment::{Choice, Costs, align};
+use crate::group::{Group, Mark, Track};
+use crate::identity;
+use crate::scoring::{self, Span};
+
+/// Readings without a loop that follow each other within this time, and do not contradict each other, are of one vehicle:
+/// half of the shortest gap between vehicles with the time a camera needs, milliseconds.
+const CLOSE_MS: u64 = 1_500;
+
+/// One vehicle at one station, as far as its devices agree.
+#[derive(Clone, Debug)]
+pub(crate) struct Visit {
+    /// Indices of its groups, what it is built on first.
+    pub members: Vec<usize>,
+    pub span: Span,
+}
+
+/// All visits of one station, and for each member the extra cost of the other visits.
+#[derive(Debug, Default)]
+pub(crate) struct Visits {
+    pub all: Vec<Visit>,
+    /// Index of a group; what it would cost more to belong to another visit.
+    pub rivals: Vec<(usize, usize, f64)>,
+}
+
+impl Visits {
+    /// Forms the visits of the groups with these indices. `names` says what a group's name costs in the visit that is built
+    /// on another group.
+    pub fn of(groups: &[Group], chosen: &[usize], now: u64, names: &dyn Fn(usize, usize) -> f64) -> Self {
+        let get = |index: usize| groups.get(index);
+        let mut seeds: Vec<usize> = Vec::new();
+        let mut tracks: Vec<&Track> = Vec::new();
+        for index in chosen {
+            let Some(group) = get(*index) else { continue };
+            if group.track.kind == ReadingKind::Presence {
+                seeds.push(*index);
+            } else if !tracks.contains(&&group.track) {
+                tracks.push(&group.track);
+            }
+        }
+        seeds.sort_by_key(|index| get(*index).map(|group| (group.first_ms, group.number)));
+        let mut visits = Self::default();
+        for index in seeds {
+            let Some(group) = get(index) else { continue };
+            let span = span_of(group);
+            let twin = visits.all.iter_mut().rev().find(|visit| {
+                let other = visit.members.iter().filter_map(|member| get(*member));
+                other.clone().all(|other| other.track != group.track)
+                    && visit.span.from <= span.to
+                    && span.from <= visit.span.to
+            });
+            match twin {
+                Some(visit) => {
+                    visit.span.to = visit.span.to.max(span.to);
+                    visit.span.open |= span.open;
+                    visit.members.push(index);
+                }
+                None => visits.all.push(Visit { members: vec![index], span }),
+            }
+        }
+        let occupied = visits.all.len();
+        let mut free: Vec<usize> = Vec::new();
+        tracks.sort();
+        for track in tracks {
+            let mut own: Vec<usize> = chosen
+                .iter()
+                .copied()
+                .filter(|index| get(*index).is_some_and(|g| g.track == *track))
+                .collect();
+            own.sort_by_key(|index| get(*index).map(|group| (group.anchor_ms(), group.number)));
+            visits.attach(groups, &own, occupied, now, names, &mut free);
+        }
+        visits.cluster(groups, free);
+        visits.all.sort_by_key(|visit| (visit.span.from, visit.span.to));
+        visits
+    }
+
+    /// Gives each group of one track, in order, to the occupancy that it was measured in, if there is one.
+    fn attach(
+        &mut self,
+        groups: &[Group],
+        own: &[usize],
+        occupied: usize,
+        now: u64,
+        names: &dyn Fn(usize, usize) -> f64,
+        free: &mut Vec<usize>,
+    ) {
+        let seeds = self.all.get(..occupied).unwrap_or_default();
+        if seeds.is_empty() {
+            free.extend_from_slice(own);
+            return;
+        }
+        let track: Vec<&Group> = own.iter().filter_map(|index| groups.get(*index)).collect();
+        let pair = own.iter().zip(&track).map(|(index, group)| {
+            let cost = |visit: &Visit| {
+                let seed = visit.members.first().copied().unwrap_or(usize::MAX);
+                scoring::at_station(group, &visit.span).0 + names(*index, seed)
+            };
+            seeds.iter().map(cost).collect()
+        });
+        let pairs = track.iter().zip(track.iter().skip(1));
+        let repeat = std::iter::once(0.0).chain(pairs.map(|(group, next)| scoring::repeat(group, next)));
+        let kind = track.first().map_or(ReadingKind::Anomaly, |group| group.track.kind);
+        let missed = scoring::missed(kind);
+        let due = |visit: &Visit| !visit.span.open && visit.span.to.saturating_add(5_000) < now;
+        let costs = Costs {
+            pair: pair.collect(),
+            ghost: track.iter().map(|_| scoring::APART).collect(),
+            repeat: repeat.collect(),
+            missed: vec![missed; occupied],
+            pending: seeds.iter().map(|visit| if due(visit) { missed } else { 0.0 }).collect(),
+        };
+        for (index, Choice { with, ghost }) in own.iter().zip(align(&costs)) {
+            let best = with.iter().copied().enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+            let Some((best, cost)) = best.filter(|(_, cost)| *cost < ghost) else {
+                free.push(*index);
+                continue;
+            };
+            for (other, more) in with.iter().enumerate().filter(|(other, _)| *other != best) {
+                let seed = seeds_first(&self.all, other);
+                if let Some(seed) = seed.filter(|_| more - cost < scoring::CLEAR) {
+                    self.rivals.push((*index, seed, more - cost));
+                }
+            }
+            if let Some(visit) = self.all.get_mut(best) {
+                visit.members.push(*index);
+            }
+        }
+    }
+
+    /// Readings outside every occupancy.
+    fn cluster(&mut self, groups: &[Group], mut free: Vec<usize>) {
+        let get = |index: usize| groups.get(index);
+        free.sort_by_key(|index| get(*index).map(|group| (group.anchor_ms(), group.number)));
+        let first = self.all.len();
+        for index in free {
+            let Some(group) = get(index) else { continue };
+            let span = span_of(group);
+            if let Some(visit) = self.all.get_mut(first..).and_then(<[Visit]>::last_mut)
+                && span.from < visit.span.to.saturating_add(CLOSE_MS)
+                && visit.members.iter().filter_map(|member| get(*member)).all(|other| agree(other, group))
+            {
+                visit.span.to = visit.span.to.max(span.to);
+                visit.span.from = visit.span.from.min(span.from);
+                visit.members.push(index);
+                continue;
+            }
+            self.all.push(Visit { members: vec![index], span });
+        }
+    }
+}
+
+fn seeds_first(all: &[Visit], index: usize) -> Option<usize> {
+    all.get(index)?.members.first().copied()
+}
+
+/// Whether two readings may be of one vehicle.
+fn agree(a: &Group, b: &Group) -> bool {
+    match (&a.mark, &b.mark) {
+        (Mark::Plate { text, view, .. }, Mark::Plate { text: other, view: seen, .. }) => {
+            view != seen || identity::distance(text, other) <= 1.0
+        }
+        (Mark::Value, Mark::Value) => {
+            a.track != b.track || !matches!(a.track.kind, ReadingKind::Radiation | ReadingKind::Dimensions)
+        }
+        // A rear plate ends a vehicle, a front plate begins one.
+        _ => true,
+    }
+}
+
+/// When a group says that the vehicle was there.
+pub(crate) fn span_of(group: &Group) -> Span {
+    let by_presence = matches!(group.mark, Mark::Occupancy { .. });
+    let rear = matches!(group.mark, Mark::Plate { view: View::Rear, .. });
+    Span {
+        from: if rear { group.last_ms } else { group.first_ms },
+        to: group.last_ms,
+        open: group.is_open(),
+        by_presence,
+        doubtful: group.doubtful.then_some(group.number),
+    }
+}
