@@ -28,6 +28,8 @@ pub fn checkpoint(site: &Site) -> Checkpoint {
             station: StationId(sensor.station.clone()),
             readings: sensor.plan.readings(),
             view: sensor.plan.recognition().and_then(|sight| sight.view),
+            // Who sees pictures is the box itself.
+            box_clock: sensor.plan.recognition().is_some(),
         };
         (sensor.id.clone(), place)
     });

@@ -1,6 +1,6 @@
 //! When something really happened, from what the device says and when it arrived.
 
-use interface::UtcMs;
+use interface::{Stamp, UtcMs};
 use serde::{Deserialize, Serialize};
 
 /// A result is never placed further back than this before its arrival; what claims more has a wrong clock.
@@ -34,6 +34,15 @@ impl ClockOffset {
     }
 }
 
+/// When something happened that the box itself has seen at `device_at`, on the monotonic clock of its arrival. Nothing is
+/// learned here: what always takes two seconds, as reading a plate over several frames may, would be taken for a clock that
+/// is two seconds off.
+pub(crate) fn place_by_box_clock(arrival: &Stamp, device_at: UtcMs) -> u64 {
+    // What is not yet, or longer ago than a result may take, is a clock that was set meanwhile.
+    let late = u64::try_from(arrival.utc.0.saturating_sub(device_at.0)).unwrap_or(0);
+    if late > LATEST_MS { arrival.mono_ms } else { arrival.mono_ms.saturating_sub(late) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,6 +54,14 @@ mod tests {
         assert_eq!(clock.place(10_000, UtcMs(1_000_014_800)), 10_000);
         assert_eq!(clock.place(50_000, UtcMs(1_000_024_800)), 20_000);
         assert_eq!(clock.place(60_000, UtcMs(i64::MIN)), 60_000);
+    }
+
+    #[test]
+    fn what_the_box_saw_itself_is_placed_by_its_own_clock_from_the_first_result_on() {
+        let arrival = Stamp { mono_ms: 10_000, utc: UtcMs(1_000_000), ..Stamp::default() };
+        assert_eq!(place_by_box_clock(&arrival, UtcMs(998_300)), 8_300);
+        assert_eq!(place_by_box_clock(&arrival, UtcMs(1_000_200)), 10_000);
+        assert_eq!(place_by_box_clock(&arrival, UtcMs(0)), 10_000);
     }
 
     #[test]

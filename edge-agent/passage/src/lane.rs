@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use interface::{Observation, Reading, ReadingKind, SensorId, Stamp, View};
 use serde::{Deserialize, Serialize};
 
-use crate::clock_offset::ClockOffset;
+use crate::clock_offset::{self, ClockOffset};
 use crate::group::{Group, Item, Mark, Track, is_alarm};
 use crate::naming::passage_id;
 use crate::passage::Passage;
@@ -110,7 +110,12 @@ impl LaneState {
         let now = self.clock_ms;
         let mut at = now;
         if let Some(device_at) = observation.device_at {
-            at = self.offsets.entry(observation.id.sensor.clone()).or_default().place(now, device_at);
+            let sensor = &observation.id.sensor;
+            at = if plan.sensors.get(sensor).is_some_and(|(_, place)| place.box_clock) {
+                clock_offset::place_by_box_clock(&observation.stamp, device_at)
+            } else {
+                self.offsets.entry(sensor.clone()).or_default().place(now, device_at)
+            };
         }
         let track = Track::of(station, &observation);
         if track.kind == ReadingKind::Presence {

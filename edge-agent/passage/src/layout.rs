@@ -73,6 +73,10 @@ pub struct SensorPlace {
     pub readings: Vec<ReadingKind>,
     /// For cameras: which end of the vehicle it sees.
     pub view: Option<View>,
+    /// Whether its `device_at` is by the box's own clock, as for pictures that the box reads itself. It then says exactly
+    /// when something was seen; the offset of another clock has to be learned first.
+    #[serde(default)]
+    pub box_clock: bool,
 }
 
 /// The engine's time limits. Defaults fit lanes of 20 to 300 m with stops.

@@ -185,8 +185,13 @@ const JOURNAL: &str = r#"{"journal":1,"site":"S"}
 fn checkpoint() -> Checkpoint {
     let lane = LaneId("in-1".into());
     let station = StationId("entry".into());
-    let place =
-        |kind| SensorPlace { lane: lane.clone(), station: station.clone(), readings: vec![kind], view: None };
+    let place = |kind| SensorPlace {
+        lane: lane.clone(),
+        station: station.clone(),
+        readings: vec![kind],
+        view: None,
+        box_clock: false,
+    };
     Checkpoint {
         lanes: vec![Lane {
             id: lane.clone(),

@@ -431,6 +431,7 @@ fn checkpoint(site: &str, plans: &[LanePlan]) -> Checkpoint {
                     station: StationId(place.name.clone()),
                     readings: vec![sensor.kind],
                     view: None,
+                    box_clock: false,
                 };
                 sensors.insert(sensor.id.clone(), place);
             }

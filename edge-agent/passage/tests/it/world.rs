@@ -31,6 +31,7 @@ pub fn checkpoint() -> Checkpoint {
                 station: StationId(station.into()),
                 readings: vec![kind],
                 view,
+                box_clock: false,
             };
             sensors.insert(SensorId(format!("{lane}/{name}")), place);
         };
