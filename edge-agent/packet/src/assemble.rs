@@ -140,7 +140,7 @@ fn reads<'a, T>(report: &'a Report, select: impl Fn(&'a Reading) -> Option<T>) -
     let read = |entry: &'a Entry| {
         let observation = &entry.observation;
         let value = select(&observation.reading)?;
-        Some(Read { id: &observation.id, at: observation.stamp.utc, value })
+        Some(Read { id: &observation.id, at: observation.stamp.utc, value, doubtful: entry.doubtful })
     };
     report.entries.iter().filter_map(read).collect()
 }

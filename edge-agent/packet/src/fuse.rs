@@ -21,6 +21,8 @@ pub(crate) struct Read<'a, T> {
     pub(crate) id: &'a ObservationId,
     pub(crate) at: UtcMs,
     pub(crate) value: T,
+    /// Whether it may as well be of another vehicle.
+    pub(crate) doubtful: bool,
 }
 
 /// A probability as a device gives it, brought into 0 to 1; what is not a number proves nothing.
@@ -73,7 +75,8 @@ fn candidate(group: &Group<'_>, share: f64, groups: &[Group<'_>]) -> Candidate<P
         text: group.text.to_owned(),
         country: country(group),
         confidence,
-        certain: confidence >= CERTAIN_PLATE,
+        // A plate that is surely read and may be of another vehicle is nothing to act on.
+        certain: confidence >= CERTAIN_PLATE && group.reads.iter().any(|read| !read.doubtful),
         candidates: alternatives(group, groups),
     };
     with_sources(value, group.reads.iter().map(|read| (read.id, read.at)))

@@ -89,7 +89,7 @@ pub struct PlateValue {
     /// Probability that `text` is right, 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub confidence: f64,
-    /// Whether the reading may be relied on without a second look (`confidence` of 0.95 or more).
+    /// Whether the reading may be relied on without a second look (`confidence` of 0.95 or more, and not doubtful whose it is).
     pub certain: bool,
     /// Other readings that were possible, best first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -43,6 +43,24 @@ fn one_read_is_measured_and_only_certain_when_the_reading_was() {
 }
 
 #[test]
+fn a_plate_that_may_be_of_another_vehicle_is_not_certain() {
+    let doubtful = |mut entry: Entry| {
+        entry.doubtful = true;
+        entry.candidates = vec![PassageId("p1".into()), PassageId("p2".into())];
+        entry
+    };
+    let one = packet(vec![doubtful(entry("front", 1, plate("A001MP05", 0.99, View::Front)))]);
+    let value = one.plate_front.value().unwrap();
+    assert_eq!((value.text.as_str(), value.confidence, value.certain), ("A001MP05", 0.99, false));
+    // A second read that is surely of this vehicle settles it.
+    let two = packet(vec![
+        doubtful(entry("front", 1, plate("A001MP05", 0.99, View::Front))),
+        entry("front", 2, plate("A001MP05", 0.5, View::Front)),
+    ]);
+    assert!(two.plate_front.is_certain());
+}
+
+#[test]
 fn one_misread_among_many_is_outweighed_and_kept_as_a_candidate() {
     let mut entries: Vec<Entry> =
         (1..=5).map(|seq| entry("front", seq, plate("A001MP05", 0.97, View::Front))).collect();
