@@ -44,7 +44,9 @@ pub struct Metrics {
     outbox_bytes: Gauge,
     journal_failures: Counter,
     frames_dropped: Family<SensorLabels, Gauge<i64, AtomicI64>>,
+    frames_too_old: Family<SensorLabels, Gauge<i64, AtomicI64>>,
     frames_still: Family<SensorLabels, Counter>,
+    frames_left_out: Family<SensorLabels, Counter>,
     pictures: Family<SensorLabels, Counter>,
     uplink_connected: Gauge,
     sensor_up: Family<SensorLabels, Gauge>,
@@ -92,6 +94,17 @@ impl Metrics {
         self.frames_dropped.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
+    /// How many frames of a camera were too old so far, when they were read or when a worker came to them.
+    pub fn frames_too_old(&self, sensor: &SensorId, count: u64) {
+        let labels = SensorLabels { sensor: sensor.0.clone() };
+        self.frames_too_old.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// A frame was left out because only every so many are read (`read_every`).
+    pub fn frame_left_out(&self, sensor: &SensorId) {
+        self.frames_left_out.get_or_create(&SensorLabels { sensor: sensor.0.clone() }).inc();
+    }
+
     /// A frame was passed over because nothing moved in it.
     pub fn frame_still(&self, sensor: &SensorId) {
         self.frames_still.get_or_create(&SensorLabels { sensor: sensor.0.clone() }).inc();
@@ -125,6 +138,16 @@ impl Metrics {
         registry.register("outbox_bytes", "Bytes of events without a receipt", self.outbox_bytes.clone());
         registry.register("journal_failures", "Failed writes of the journal", self.journal_failures.clone());
         registry.register("frames_dropped", "Frames that a newer one replaced", self.frames_dropped.clone());
+        registry.register(
+            "frames_too_old",
+            "Frames that were too old when they were to be read",
+            self.frames_too_old.clone(),
+        );
+        registry.register(
+            "frames_left_out",
+            "Frames left out because of read_every",
+            self.frames_left_out.clone(),
+        );
         registry.register(
             "frames_still",
             "Frames passed over because nothing moved",

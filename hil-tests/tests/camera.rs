@@ -44,6 +44,18 @@ fn brightness(frame: &Frame, x: usize, y: usize) -> u32 {
     bytes.iter().sum::<u32>() / bytes.len() as u32
 }
 
+/// The second on the clock in the picture, counted round 256.
+fn shown_second(frame: &Frame) -> f64 {
+    let at = |bit: usize| (24 * frame.width as usize + 20 + bit * 8 + 4) * 3;
+    f64::from((0..8).fold(0u32, |second, bit| second * 2 + u32::from(frame.bgr[at(bit)] > 128)))
+}
+
+/// The same clock now: seconds since the start of the machine.
+fn second_now() -> f64 {
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+    uptime.split_whitespace().next().unwrap().parse::<f64>().unwrap() % 256.0
+}
+
 async fn fault(running: JoinHandle<Result<(), DriverFault>>) -> String {
     timeout(LIMIT, running).await.expect("no fault").unwrap().unwrap_err().0
 }
@@ -70,6 +82,29 @@ async fn pictures_arrive_and_a_frozen_one_is_a_fault() {
     let said = fault(running).await;
     assert!(said.contains("frozen"), "{said}");
     assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+}
+
+/// FFmpeg looks at the video for seconds before it gives the first frame: what was buffered meanwhile must not pass for new.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_says_when_it_was_taken_and_none_is_old() {
+    let server = RtspServer::start(&["a"]).await.unwrap();
+    // Somebody watched before, and was killed: the server's state is not that of a first look.
+    let (before, handles) = run(&server.url("a"));
+    frame(&handles).await;
+    before.abort();
+    let (_running, handles) = run(&server.url("a"));
+    for number in 0..8 {
+        let frame = frame(&handles).await;
+        let age = frame.captured.elapsed().as_secs_f64();
+        // The clock shows whole seconds, of the moment at which the frame was made.
+        let off = (second_now() - age - shown_second(&frame) + 128.0).rem_euclid(256.0) - 128.0;
+        assert!(
+            (-0.5..1.8).contains(&off),
+            "frame {number} is {age:.1} s old by its word, off by {off:.1} s"
+        );
+        assert!(age < 2.5, "frame {number} is {age:.1} s old");
+    }
+    assert!(handles.frames.count_too_old() > 0, "what was buffered was left out and counted");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use interface::{
     ConfigError, Driver, DriverContext, DriverFault, Plan, ProbeReport, Protocol, ReadingKind, Resource,
@@ -87,6 +87,8 @@ impl Parameters {
             seat: self.seat,
             region: self.region.as_ref(),
             masks: &self.masks,
+            // Each file is a picture of its own.
+            read_every: 1,
         }
         .sight()
     }
@@ -183,7 +185,7 @@ fn read(file: &Path, bytes: u64) -> Result<interface::Frame, String> {
     }
     let content = fs::read(file).map_err(|error| error.to_string())?;
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
-    frame_of(&decode(&content)?, name).map_err(|error| error.message)
+    frame_of(&decode(&content)?, Instant::now(), name).map_err(|error| error.message)
 }
 
 fn move_away(file: &Path, folder: &str) -> std::io::Result<()> {

@@ -11,6 +11,7 @@ mod folder;
 mod picture;
 mod rtsp;
 mod sight;
+mod video_clock;
 
 pub use folder::Folder;
 pub use rtsp::Rtsp;

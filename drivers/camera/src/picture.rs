@@ -25,8 +25,8 @@ pub fn decode(bytes: &[u8]) -> Result<Mat, String> {
     Ok(mat)
 }
 
-/// Copies a matrix of 8-bit BGR pixels into a frame.
-pub fn frame_of(mat: &Mat, name: Option<String>) -> opencv::Result<Frame> {
+/// Copies a matrix of 8-bit BGR pixels, taken at `captured`, into a frame.
+pub fn frame_of(mat: &Mat, captured: Instant, name: Option<String>) -> opencv::Result<Frame> {
     let size = mat.size()?;
     // A clone is continuous, so that its bytes are all of it and nothing else.
     let whole = mat.try_clone()?;
@@ -34,7 +34,7 @@ pub fn frame_of(mat: &Mat, name: Option<String>) -> opencv::Result<Frame> {
         width: u32::try_from(size.width).unwrap_or(0),
         height: u32::try_from(size.height).unwrap_or(0),
         bgr: whole.data_bytes()?.to_vec(),
-        captured: Instant::now(),
+        captured,
         name,
     })
 }

@@ -1,7 +1,9 @@
 //! Live video over RTSP (RFC 2326), read by OpenCV's FFmpeg backend, which prefers TCP.
 //!
-//! OpenCV's calls block, so each camera has a thread of its own. Every frame is taken off the stream, so that none is
-//! old; only `max_fps` of them are handed over. The newest one waits in the frame slot; a slow reader sees fewer.
+//! OpenCV's calls block, so each camera has a thread of its own. Every frame is taken off the stream, `max_fps` of them
+//! are handed over. The newest one waits in the frame slot; a slow reader sees fewer. A frame says when it was taken, not
+//! when it was read (`video_clock.rs`): what waited while the video was opened, and what is older than [`MOST_LAG`]
+//! because this machine is too slow, is not handed over but counted.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +14,9 @@ use interface::{
 };
 use opencv::core::{Mat, Vector};
 use opencv::prelude::*;
-use opencv::videoio::{CAP_FFMPEG, CAP_PROP_OPEN_TIMEOUT_MSEC, CAP_PROP_READ_TIMEOUT_MSEC, VideoCapture};
+use opencv::videoio::{
+    CAP_FFMPEG, CAP_PROP_OPEN_TIMEOUT_MSEC, CAP_PROP_POS_MSEC, CAP_PROP_READ_TIMEOUT_MSEC, VideoCapture,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -20,6 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::picture::{frame_of, thumbnail};
 use crate::sight::{Kind, Wanted, default_reads, default_seat, readings, words};
+use crate::video_clock::VideoClock;
+
+/// A frame older than this when it is read is not handed over: the vehicle may have left.
+const MOST_LAG: Duration = Duration::from_secs(2);
+/// After reading behind the camera for this long the video is opened anew: what is buffered is never caught up with.
+const MOST_BEHIND: Duration = Duration::from_secs(10);
 
 /// `protocol = "camera/rtsp"`.
 #[derive(Debug)]
@@ -58,6 +68,10 @@ pub struct Parameters {
     /// Frames handed to recognition per second at most (1 to 30).
     #[serde(default = "default_max_fps")]
     max_fps: u32,
+    /// Of the frames handed over in which something moves every so many are read (1 to 30). Default 1, all of them; 2
+    /// halves the work of a camera whose vehicles are in the picture for long. The first frame of a motion is always read.
+    #[serde(default = "default_read_every")]
+    read_every: u32,
     /// How long opening the stream may take, seconds: FFmpeg looks at the video for some seconds first.
     #[serde(default = "default_open_timeout_s")]
     open_timeout_s: u32,
@@ -71,6 +85,10 @@ pub struct Parameters {
 
 fn default_max_fps() -> u32 {
     5
+}
+
+fn default_read_every() -> u32 {
+    1
 }
 
 fn default_open_timeout_s() -> u32 {
@@ -133,6 +151,7 @@ impl Parameters {
             seat: self.seat,
             region: self.region.as_ref(),
             masks: &self.masks,
+            read_every: self.read_every,
         }
         .sight()
     }
@@ -283,8 +302,10 @@ impl Reader {
     }
 
     fn read(&self) -> Result<(), String> {
+        let mut clock = VideoClock::new(Instant::now());
         let mut capture = self.parameters.open()?;
         let between = Duration::from_secs(1) / self.parameters.max_fps;
+        let mut in_time = Instant::now();
         let mut freeze =
             FreezeWatch::new(Duration::from_secs(self.parameters.frozen_after_s.into()), Instant::now());
         let mut mat = Mat::default();
@@ -297,6 +318,23 @@ impl Reader {
                 return Err(format!("no picture from {url} within {} s", self.parameters.read_timeout_s));
             }
             let now = Instant::now();
+            let stamp = capture.get(CAP_PROP_POS_MSEC).map_err(broken)?;
+            // Saturates; what is no number is zero.
+            let taken = clock.taken(Duration::from_millis(stamp as u64), now);
+            if taken.catching_up || now.duration_since(taken.at) > MOST_LAG {
+                self.frames.too_old();
+                let behind = now.duration_since(in_time);
+                if behind > MOST_BEHIND {
+                    return Err(format!(
+                        "the video of {url} is {:.0} s old when it is read, for {:.0} s now: this machine cannot decode \
+                         it in time; let the camera send fewer or smaller pictures",
+                        now.duration_since(taken.at).as_secs_f64(),
+                        behind.as_secs_f64()
+                    ));
+                }
+                continue;
+            }
+            in_time = now;
             if now < next {
                 continue;
             }
@@ -310,7 +348,7 @@ impl Reader {
                     self.parameters.frozen_after_s
                 ));
             }
-            self.frames.put(frame_of(&mat, None).map_err(broken)?);
+            self.frames.put(frame_of(&mat, taken.at, None).map_err(broken)?);
             if !online {
                 online = true;
                 let _ = self.news.blocking_send(News::Online);
@@ -356,10 +394,13 @@ mod tests {
         assert_eq!((sight.view, sight.countries), (Some(View::Front), vec!["RU".to_owned()]));
         let plan = parse("url = 'rtsp://x/a'\nview = 'rear'\nmasks = [[[0, 0], [0.3, 0.05]]]").unwrap();
         assert_eq!(plan.recognition().unwrap().masks[0].bounds(), [0.0, 0.0, 0.3, 0.05]);
+        let plan = parse("url = 'rtsp://x/a'\nview = 'rear'\nread_every = 2").unwrap();
+        assert_eq!(plan.recognition().unwrap().read_every, 2);
         for (text, field) in [
             ("url = 'http://x'\nview = 'front'", "url"),
             ("url = 'rtsp://user:secret@x/a'\nview = 'front'", "url"),
             ("url = 'rtsp://x/a'\nview = 'rear'\nmax_fps = 0", "max_fps"),
+            ("url = 'rtsp://x/a'\nview = 'rear'\nread_every = 0", "read_every"),
             ("url = 'rtsp://x/a'\nview = 'side'", "view"),
             ("url = 'rtsp://x/a'", "view"),
             ("url = 'rtsp://x/a'\nview = 'rear'\nreads = ['face', 'plates']", "reads[1]"),

@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 /// Most masks of a camera.
 const MOST_MASKS: usize = 16;
+/// Largest `read_every`: with the most frames per second, one a second is read.
+const MOST_EVERY: u32 = 30;
 
 /// What can be read in pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -48,6 +50,7 @@ pub struct Wanted<'a> {
     pub seat: Seat,
     pub region: Option<&'a Vec<[f64; 2]>>,
     pub masks: &'a [Vec<[f64; 2]>],
+    pub read_every: u32,
 }
 
 impl Wanted<'_> {
@@ -74,6 +77,10 @@ impl Wanted<'_> {
             let message = format!("expected at most {MOST_MASKS}, found {}", self.masks.len());
             return Err(ConfigError::field("masks", message));
         }
+        if !(1..=MOST_EVERY).contains(&self.read_every) {
+            let message = format!("expected 1 (every frame) to {MOST_EVERY}, found {}", self.read_every);
+            return Err(ConfigError::field("read_every", message));
+        }
         let area = |points: &Vec<[f64; 2]>, field: &str| {
             Area::new(points.clone()).map_err(|message| ConfigError::field(field, message))
         };
@@ -86,6 +93,7 @@ impl Wanted<'_> {
             masks: masks
                 .map(|(index, points)| area(points, &format!("masks[{index}]")))
                 .collect::<Result<_, _>>()?,
+            read_every: self.read_every,
             reads,
         })
     }
@@ -123,6 +131,9 @@ pub fn words(sight: &Sight) -> String {
         1 => words += ", one part blackened",
         more => words += &format!(", {more} parts blackened"),
     }
+    if sight.read_every > 1 {
+        words += &format!(", one frame in {}", sight.read_every);
+    }
     words
 }
 
@@ -138,6 +149,7 @@ mod tests {
             seat: Seat::Unknown,
             region: None,
             masks: &[],
+            read_every: 1,
         }
     }
 
@@ -153,6 +165,8 @@ mod tests {
             (Wanted { masks: &line, ..wanted() }, "masks[0]"),
             (Wanted { masks: &many, ..wanted() }, "masks"),
             (Wanted { region: Some(&outside), ..wanted() }, "region"),
+            (Wanted { read_every: 0, ..wanted() }, "read_every"),
+            (Wanted { read_every: 31, ..wanted() }, "read_every"),
         ] {
             assert_eq!(wrong.sight().unwrap_err().field.as_deref(), Some(field), "{wrong:?}");
         }
@@ -164,6 +178,8 @@ mod tests {
         let sight = Wanted { masks: &masks, ..wanted() }.sight().unwrap();
         assert_eq!(words(&sight), "plates (front view), one part blackened");
         assert_eq!(readings(&sight), [ReadingKind::Plate]);
+        let third = Wanted { read_every: 3, ..wanted() }.sight().unwrap();
+        assert_eq!(words(&third), "plates (front view), one frame in 3");
         let faces = Wanted { reads: &[Kind::Face], view: None, seat: Seat::Driver, ..wanted() };
         let sight = faces.sight().unwrap();
         assert_eq!(words(&sight), "faces (driver)");

@@ -15,7 +15,7 @@ pub struct Frame {
     pub height: u32,
     /// `height` rows of `width` pixels of three bytes: blue, green, red. No padding.
     pub bgr: Vec<u8>,
-    /// When it reached the box.
+    /// When it was taken, as far as the driver knows; where it does not, when it was read.
     pub captured: Instant,
     /// Where it came from, if that has a name (the file of a folder camera).
     pub name: Option<String>,
@@ -31,6 +31,7 @@ struct Slot {
     filled: Notify,
     emptied: Notify,
     overwritten: AtomicU64,
+    too_old: AtomicU64,
 }
 
 impl FrameSlot {
@@ -78,6 +79,16 @@ impl FrameSlot {
     /// How many frames were dropped because a newer one came before they were taken.
     pub fn overwritten(&self) -> u64 {
         self.0.overwritten.load(Ordering::Relaxed)
+    }
+
+    /// A frame was not worth handing over, since it was too old when it was read.
+    pub fn too_old(&self) {
+        self.0.too_old.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many frames were too old so far.
+    pub fn count_too_old(&self) -> u64 {
+        self.0.too_old.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Frame>> {

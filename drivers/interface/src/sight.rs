@@ -17,6 +17,8 @@ pub struct Sight {
     pub region: Option<Area>,
     /// Parts that are blackened before anything is read.
     pub masks: Vec<Area>,
+    /// Of the frames in which something moves every so many are read; 1 is all of them.
+    pub read_every: u32,
 }
 
 /// A part of a picture: points with x and y as fractions of its width and height, from the left and from the top. Two

@@ -246,6 +246,7 @@ mod tests {
             seat: Seat::Driver,
             region: None,
             masks: Vec::new(),
+            read_every: 1,
         };
         FaceWatch::new(&sight, desk.clone(), Clock::new().unwrap())
     }

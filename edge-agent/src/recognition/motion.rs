@@ -94,6 +94,7 @@ mod tests {
             seat: Seat::Unknown,
             region: None,
             masks,
+            read_every: 1,
         })
     }
 

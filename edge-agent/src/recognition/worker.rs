@@ -15,6 +15,8 @@ use super::{Camera, Shared};
 const IDLE: Duration = Duration::from_millis(20);
 /// How often a camera without frames is asked whether a passage is over, milliseconds.
 const POLL_MS: u64 = 100;
+/// A frame that is older than this when its turn comes is not read: the vehicle may have left, and another one come.
+const MOST_AGE: Duration = Duration::from_secs(3);
 
 /// What looks for one kind of reading in the pictures of one camera, with the readers `R` of the worker that has its
 /// turn. Times are monotonic milliseconds.
@@ -46,12 +48,27 @@ pub(super) struct Post<R> {
     motion: Motion,
     watches: Vec<Box<dyn Watch<R>>>,
     polled_ms: u64,
+    /// How far behind the camera the newest frame was when it was taken up, milliseconds.
+    behind_ms: u64,
+    /// Frames that were too old when their turn came.
+    too_old: u64,
+    /// Frames of the present motion that were left out since the last one that was read.
+    left_out: u32,
 }
 
 impl<R> Post<R> {
     pub fn new(camera: Camera, watches: Vec<Box<dyn Watch<R>>>) -> Self {
         let region = Region::new(&camera.sight);
-        Self { motion: Motion::new(&region), region, camera, watches, polled_ms: 0 }
+        Self {
+            motion: Motion::new(&region),
+            region,
+            camera,
+            watches,
+            polled_ms: 0,
+            behind_ms: 0,
+            too_old: 0,
+            left_out: u32::MAX,
+        }
     }
 
     /// Whether there is something to do.
@@ -62,24 +79,53 @@ impl<R> Post<R> {
     /// Looks at the newest frame, if there is one, and tells what is complete. Returns whether recognition ran.
     fn turn(&mut self, readers: &mut R, begin: Instant, shared: &Shared) -> bool {
         let mut looked = false;
+        let mut seen_ms = None;
         if let Some(frame) = self.camera.frames.try_take() {
-            let sensor = &self.camera.sensor;
-            shared.metrics.frames_dropped(sensor, self.camera.frames.overwritten());
-            // A named frame is a file of its own, to be read whatever it shows.
-            if frame.name.is_some() || self.motion.deserves_a_look(&frame) {
-                shared.metrics.picture(sensor);
-                looked = true;
+            let at_ms = milliseconds(begin, frame.captured);
+            self.behind_ms = milliseconds(begin, Instant::now()).saturating_sub(at_ms);
+            seen_ms = Some(at_ms);
+            looked = self.is_worth_reading(&frame, shared);
+            if looked {
+                shared.metrics.picture(&self.camera.sensor);
                 self.look(&frame, readers, begin, shared);
-            } else {
-                shared.metrics.frame_still(sensor);
             }
         }
+        let too_old = self.too_old + self.camera.frames.count_too_old();
+        shared.metrics.frames_too_old(&self.camera.sensor, too_old);
         self.polled_ms = milliseconds(begin, Instant::now());
+        // A vehicle is gone when the camera does not show it any more, however long the last picture took to read.
+        let until_ms = seen_ms.unwrap_or(self.polled_ms.saturating_sub(self.behind_ms));
         for watch in &mut self.watches {
-            let told = watch.poll(self.polled_ms);
+            let told = watch.poll(until_ms);
             report(&self.camera.sensor, told, begin, shared);
         }
         looked
+    }
+
+    fn is_worth_reading(&mut self, frame: &Frame, shared: &Shared) -> bool {
+        let (sensor, frames) = (&self.camera.sensor, &self.camera.frames);
+        shared.metrics.frames_dropped(sensor, frames.overwritten());
+        // A named frame is a file of its own, to be read whatever it shows and however long it waited.
+        if frame.name.is_some() {
+            return true;
+        }
+        let too_old = frame.captured.elapsed() > MOST_AGE;
+        self.too_old += u64::from(too_old);
+        if too_old {
+            return false;
+        }
+        if !self.motion.deserves_a_look(frame) {
+            shared.metrics.frame_still(sensor);
+            self.left_out = u32::MAX;
+            return false;
+        }
+        if self.left_out < self.camera.sight.read_every.saturating_sub(1) {
+            shared.metrics.frame_left_out(sensor);
+            self.left_out += 1;
+            return false;
+        }
+        self.left_out = 0;
+        true
     }
 
     fn look(&mut self, frame: &Frame, readers: &mut R, begin: Instant, shared: &Shared) {
@@ -206,6 +252,7 @@ mod tests {
             seat: Seat::Unknown,
             region: None,
             masks: Vec::new(),
+            read_every: 1,
         };
         let stop = shared.stop.clone();
         let fake = Fake { camera, frames: frames.clone(), quick, stop_after, stop };
@@ -230,6 +277,74 @@ mod tests {
             (0..5).map(|camera| log.iter().filter(|looked| **looked == camera).count()).collect();
         let (least, most) = (shares.iter().min().unwrap(), shares.iter().max().unwrap());
         assert!(most - least <= 2, "{shares:?}");
+    }
+
+    /// Writes down the times at which it is asked what is complete.
+    struct Listener(Log);
+
+    impl Watch<Log> for Listener {
+        fn look(&mut self, _: &Picture, _: u64, log: &mut Log) -> Result<(), ModelError> {
+            log.lock().unwrap().push(0);
+            // Reading takes a while.
+            std::thread::sleep(Duration::from_millis(30));
+            Ok(())
+        }
+        fn poll(&mut self, now_ms: u64) -> Vec<Told> {
+            self.0.lock().unwrap().push(usize::try_from(now_ms).unwrap());
+            Vec::new()
+        }
+        fn finish(&mut self) -> Vec<Told> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn time_stands_still_while_a_picture_is_read_and_runs_on_without_pictures() {
+        let (shared, _receiver) = shared();
+        let (slot, mut post) = post(0, false, 100, &shared);
+        let polled = Log::default();
+        post.watches = vec![Box::new(Listener(polled.clone()))];
+        let begin = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
+        let captured = begin + Duration::from_millis(98_500);
+        slot.put(Frame { captured, ..frame(0, false) });
+        assert!(post.turn(&mut Log::default(), begin, &shared));
+        assert_eq!(*polled.lock().unwrap(), [98_500], "as of the frame, not of the end of its reading");
+        post.turn(&mut Log::default(), begin, &shared);
+        let next = polled.lock().unwrap()[1];
+        // 1.5 s behind, as the frame was, and 30 ms on.
+        assert!((98_530..99_500).contains(&next), "{next}");
+    }
+
+    #[test]
+    fn a_frame_that_is_too_old_when_its_turn_comes_is_not_read_but_counted() {
+        let (shared, _receiver) = shared();
+        let log = Log::default();
+        let (slot, mut post) = post(0, false, 100, &shared);
+        let begin = Instant::now();
+        let old = begin.checked_sub(Duration::from_millis(3_100)).unwrap();
+        slot.put(Frame { captured: old, ..frame(0, false) });
+        assert!(!post.turn(&mut log.clone(), begin, &shared));
+        // A file is read however long it waited.
+        slot.put(Frame { captured: old, ..frame(0, true) });
+        assert!(post.turn(&mut log.clone(), begin, &shared));
+        assert_eq!((post.too_old, log.lock().unwrap().len()), (1, 1));
+    }
+
+    #[test]
+    fn of_moving_frames_every_so_many_are_read_and_the_first_of_a_motion_always() {
+        let (shared, _receiver) = shared();
+        let log = Log::default();
+        let (slot, mut post) = post(0, false, 100, &shared);
+        post.camera.sight.read_every = 3;
+        let begin = Instant::now();
+        let mut read = |grey: u8, ms: u64| {
+            slot.put(Frame { captured: begin + Duration::from_millis(ms), ..frame(grey, false) });
+            post.turn(&mut log.clone(), begin, &shared)
+        };
+        let first: Vec<bool> = (0..7u8).map(|n| read(n * 30, u64::from(n) * 100)).collect();
+        assert_eq!(first, [true, false, false, true, false, false, true]);
+        assert!(!read(180, 5_000), "nothing moved");
+        assert!(read(0, 5_100) && !read(30, 5_200), "a new motion");
     }
 
     #[test]

@@ -187,6 +187,7 @@ protocol!(Camera, "camera", "camera of the tests", CameraParameters, |it| {
             seat: Seat::Unknown,
             region: None,
             masks: Vec::new(),
+            read_every: 1,
         }),
     }))
 });
