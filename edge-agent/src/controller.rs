@@ -9,7 +9,7 @@
 //! rotate meanwhile, so that a crash loses nothing of it. When [`MOST_HELD`] events are held, no more readings are
 //! taken and the drivers wait: said aloud as an error, because then vehicles may pass unread.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use anyhow::Context;
 use interface::{Observation, ObservationId, Outgoing, SensorId, Stamp};
 use outbox::{New, Outbox, OutboxError};
 use packet::{CommandResult, CommandState, LoadMessage};
-use passage::{Checkpoint, Decision, Effect, Engine, Input, PassageId, Verdict};
+use passage::{Checkpoint, Decision, Effect, Engine, Input, PassageId, PassageState, Report, Verdict};
 use replay::{Header, Record, VERSION};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -94,6 +94,9 @@ pub struct Controller {
     last_stamp: Stamp,
     load: LoadCounter,
     held: Vec<Effect>,
+    /// Passages that were open when the daemon last ended: whether a release of theirs was carried out is not known until
+    /// the vehicle leaves.
+    taken_up: BTreeSet<PassageId>,
     /// When to try again what the outbox did not take.
     try_again: Option<std::time::Instant>,
 }
@@ -145,6 +148,7 @@ impl Controller {
             last_stamp: Stamp::default(),
             load: LoadCounter::new(lanes),
             held: Vec::new(),
+            taken_up: BTreeSet::new(),
             try_again: None,
         };
         if let Some(recovered) = recovered {
@@ -188,7 +192,8 @@ impl Controller {
             self.held.extend(effects.into_iter().filter(|effect| !matches!(effect, Effect::Gate { .. })));
         }
         self.publish_held();
-        info!("took up the journal: {count} inputs, {} passages open", self.engine.open_passages().len());
+        self.taken_up = self.engine.open_passages().into_iter().map(|open| open.passage).collect();
+        info!("took up the journal: {count} inputs, {} passages open", self.taken_up.len());
         Ok(())
     }
 
@@ -271,6 +276,11 @@ impl Controller {
         let (gates, published): (Vec<_>, Vec<_>) = effects
             .into_iter()
             .partition(|effect| matches!(effect, Effect::Gate { .. } | Effect::DecisionRefused { .. }));
+        for effect in &published {
+            if let Effect::Publish(report) = effect {
+                self.mend(report, &outlets.results);
+            }
+        }
         self.held.extend(published);
         if self.publish_held() {
             outlets.wake.send_modify(|version| *version += 1);
@@ -280,6 +290,19 @@ impl Controller {
             if let Err(refused) = outlets.gates.try_send(request) {
                 error!("the gates do not take commands; not done: {refused}");
             }
+        }
+    }
+
+    /// A release that the daemon's end interrupted was answered as failed, since the barrier may or may not have opened. When
+    /// the vehicle has left after all, it was carried out.
+    fn mend(&mut self, report: &Report, results: &mpsc::Sender<CommandResult>) {
+        let left = matches!(report.state, PassageState::Departing | PassageState::Closed);
+        if !left || !self.taken_up.remove(&report.passage) {
+            return;
+        }
+        if let Some(Decision { verdict: Verdict::Release, command_id, .. }) = &report.decision {
+            let detail = "the box was started again in the middle of it; the vehicle has left since";
+            answer(results, command_id.clone(), CommandState::Done, detail.to_owned());
         }
     }
 
@@ -455,5 +478,100 @@ fn gate_requests(
 fn answer(results: &mpsc::Sender<CommandResult>, id: String, state: CommandState, detail: String) {
     if let Err(refused) = results.try_send(CommandResult { id, state, detail: Some(detail) }) {
         error!("the uplink does not take results: {refused}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use interface::{Reading, ReadingKind};
+    use passage::{Direction, Lane, LaneId, SensorPlace, Station, StationId};
+
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let lane = LaneId("in-1".into());
+        let station = |id: &str, position_m| Station {
+            id: StationId(id.into()),
+            position_m,
+            required: Vec::new(),
+            deadline_ms: 60_000,
+        };
+        let stations = vec![station("entry", 0.0), station("exit", 1.0)];
+        let sensors = ["entry", "exit"].map(|name| {
+            let place = SensorPlace {
+                lane: lane.clone(),
+                station: StationId(name.into()),
+                readings: vec![ReadingKind::Presence],
+                view: None,
+                box_clock: false,
+            };
+            (SensorId::from(name), place)
+        });
+        Checkpoint {
+            site: "RU1".into(),
+            box_id: "gw-1".into(),
+            lanes: vec![Lane { id: lane, direction: Direction::In, stations }],
+            sensors: BTreeMap::from(sensors),
+            timing: passage::Timing { gather_ms: 0, ..passage::Timing::default() },
+            ..Checkpoint::default()
+        }
+    }
+
+    fn open(folder: &Path) -> Controller {
+        let outbox = Outbox::open(folder.join("outbox"), outbox::Limits::default()).unwrap();
+        let stores = Stores {
+            journal: folder.join("journal"),
+            journal_limits: Limits { segment_bytes: 1 << 20, segments: 2 },
+            evidence: EvidenceStore::open(&folder.join("evidence"), 1 << 20).unwrap(),
+            outbox: Arc::new(outbox),
+        };
+        let health = HealthTable::new([]);
+        Controller::open(checkpoint(), stores, Clock::new().unwrap(), health, Metrics::default()).unwrap()
+    }
+
+    fn outlets() -> (Outlets, mpsc::Receiver<GateRequest>, mpsc::Receiver<CommandResult>) {
+        let ((gates, requests), (results, outcomes)) = (mpsc::channel(16), mpsc::channel(16));
+        let (wake, load, alive) = (watch::Sender::new(0), watch::Sender::new(None), watch::Sender::new(0));
+        (Outlets { gates, results, wake, load, alive }, requests, outcomes)
+    }
+
+    fn presence(sensor: &str, occupied: bool) -> Heard {
+        let reading = Reading::Presence { occupied };
+        Heard::Reading(Outgoing {
+            sensor: SensorId::from(sensor),
+            reading,
+            device_at: None,
+            evidence: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_release_that_a_crash_interrupted_is_done_when_its_vehicle_has_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let (out, mut requests, mut outcomes) = outlets();
+        let mut before = open(folder.path());
+        before.turn(vec![presence("entry", true), presence("entry", false)], &out);
+        let passage = before.engine.open_passages()[0].passage.clone();
+        let release = IncomingDecision {
+            command_id: "c1".into(),
+            passage,
+            verdict: Verdict::Release,
+            deadline_mono_ms: u64::MAX,
+        };
+        before.turn(vec![Heard::Decision(release)], &out);
+        assert!(requests.try_recv().unwrap().actions.contains(&interface::GateAction::OpenBarrier));
+        assert!(outcomes.try_recv().is_err(), "what came of it is for the gate to say");
+        drop(before);
+
+        // The way of one metre.
+        std::thread::sleep(Duration::from_millis(100));
+        let mut after = open(folder.path());
+        after.turn(vec![presence("entry", false), presence("exit", true)], &out);
+        after.turn(vec![presence("exit", false)], &out);
+        let result = outcomes.try_recv().unwrap();
+        assert_eq!((result.id.as_str(), result.state), ("c1", CommandState::Done));
+        assert!(outcomes.try_recv().is_err(), "told once");
     }
 }

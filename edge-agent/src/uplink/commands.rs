@@ -184,10 +184,13 @@ impl CommandLedger {
             tracing::error!(kind, id, ?state, "result of an unknown command; dropped");
             return Ok(());
         };
-        // A release that waited for its turn at the barrier is taken up by the engine after a restart.
+        // After a restart the engine takes up a release that waited for its turn at the barrier, and the controller sees
+        // whether the vehicle of one that was begun has left.
         let interrupted = entry.detail.as_deref() == Some(INTERRUPTED);
         if entry.ended() && !interrupted {
-            tracing::warn!(kind, id, ?state, "command has ended already; second result dropped");
+            if entry.state != state {
+                tracing::warn!(kind, id, ?state, "command has ended already; second result dropped");
+            }
             return Ok(());
         }
         self.store(&mut commands, Entry { state, detail, published: false, ..entry })?;
