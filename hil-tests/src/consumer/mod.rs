@@ -144,6 +144,11 @@ impl Consumer {
         self.look(|store| store.report()).await
     }
 
+    /// Every packet that came, all revisions of all passages.
+    pub async fn packets(&self) -> anyhow::Result<Vec<Packet>> {
+        self.look(|store| store.packets()).await
+    }
+
     async fn look<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Store) -> anyhow::Result<T> + Send + 'static,

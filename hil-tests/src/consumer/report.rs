@@ -85,7 +85,7 @@ pub struct PassageLine {
 }
 
 /// The whole report.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// How the feed stands.
     pub summary: Summary,
@@ -179,6 +179,20 @@ impl Store {
             });
         }
         Ok(Report { summary: self.summary()?, passages })
+    }
+
+    /// Every packet that came, in the order of their numbers: all revisions of all passages.
+    pub fn packets(&self) -> anyhow::Result<Vec<Packet>> {
+        let mut statement = self.connection.prepare(
+            "SELECT json_extract(event, '$.data') FROM events WHERE class = 'passage' ORDER BY source, seq",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut packets = Vec::new();
+        while let Some(row) = rows.next()? {
+            let packet: String = row.get(0)?;
+            packets.push(serde_json::from_str(&packet)?);
+        }
+        Ok(packets)
     }
 
     fn count(&self, query: &str) -> anyhow::Result<u64> {

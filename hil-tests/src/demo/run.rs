@@ -19,7 +19,7 @@ use super::drive::{drive_lane, now};
 use super::live::{Traffic, head, is_ended};
 use super::options::{Options, Part};
 use super::site::{Places, lane_names, names, site_file};
-use super::table::verdict;
+use super::table::{is_undone, verdict};
 use super::vehicle::{Vehicle, vehicles};
 use crate::broker::{Broker, Settings, checkpoint_access};
 use crate::certificates::{Certificates, Party};
@@ -165,11 +165,12 @@ async fn finish(mut checkpoint: Checkpoint, traffic: &Traffic) -> anyhow::Result
     let ended = now();
     checkpoint.daemon.stop().await?;
     let report = checkpoint.consumer.report().await?;
+    let packets = checkpoint.consumer.packets().await?;
     let Checkpoint { installed, site, work, .. } = &checkpoint;
     let storage = work.join("state");
     let replayed =
         super::replay::replay(&installed.edge_agent, site, &storage, work, &report.passages, ended)?;
-    let verdict = verdict(traffic, &report, &replayed);
+    let verdict = verdict(traffic, &report, &packets, &replayed);
     println!("\n{}", verdict.text);
     checkpoint.consumer.stop().await?;
     Ok(verdict.failures)
@@ -426,13 +427,14 @@ async fn wait_for_the_end(checkpoint: &mut Checkpoint, traffic: &mut Traffic) ->
         let open = report.passages.iter().filter(|line| !is_ended(line.packet.state)).count();
         let metrics = checkpoint.daemon.metrics().await.unwrap_or_default();
         let waiting = metrics.value("edge_agent_outbox_events");
-        if open == 0 && waiting == Some(0.0) && report.summary.lost == 0 {
+        let undone = report.passages.iter().filter(|line| is_undone(line)).count();
+        if open + undone == 0 && waiting == Some(0.0) && report.summary.lost == 0 {
             // The last barrier is still closing.
             sleep(AFTER).await;
             return Ok(());
         }
         let state = format!(
-            "{open} passages open, {} messages not confirmed, {} missing at the IISPP",
+            "{open} passages open, {undone} decisions not carried out, {} messages not confirmed, {} missing at the IISPP",
             waiting.map_or_else(|| "?".to_owned(), |waiting| waiting.to_string()),
             report.summary.lost
         );
