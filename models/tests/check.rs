@@ -1,7 +1,10 @@
 //! What is wrong with a model is found before the start and named, with what was expected.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
-use models::{Manifest, Runtime, check};
+use models::{
+    ContainerOptions, ContainerReader, FaceOptions, FaceReader, Manifest, ModelError, ModelStore, Runtime,
+    check,
+};
 use std::path::{Path, PathBuf};
 
 /// ONNX Runtime and a copy of the models of `task`, or none with a note when set-up has not fetched them.
@@ -69,4 +72,31 @@ fn each_problem_is_named_with_what_was_expected() {
     other[100_000] ^= 1;
     replace(folder.path(), finder, &other);
     assert!(say(&manifest)[0].contains("has SHA-256"), "{:?}", say(&manifest));
+}
+
+/// What the daemon does: a model that does not fit is an error of its reader's loading, not of the first picture.
+#[test]
+fn a_model_of_another_shape_is_not_loaded() {
+    let wrong = |manifest: &Manifest, name: &str| {
+        let mut manifest = manifest.clone();
+        let entry = manifest.model.iter_mut().find(|entry| entry.name == name).unwrap();
+        entry.outputs = vec![vec![1, 4]];
+        manifest
+    };
+    let named = |error: ModelError, name: &str| match &error {
+        ModelError::ModelShape { name: found, reason } => {
+            assert!(found == name && reason.contains("expected outputs of [1, 4]"), "{error}");
+        }
+        _ => panic!("{error}"),
+    };
+    let Some((runtime, manifest, folder)) = models("face") else { return };
+    let load = |manifest| {
+        let store = ModelStore::open(folder.path(), manifest).unwrap();
+        FaceReader::load(&runtime, &store, FaceOptions::default())
+    };
+    assert!(load(manifest.clone()).is_ok());
+    named(load(wrong(&manifest, "face-template")).unwrap_err(), "face-template");
+    let Some((runtime, manifest, folder)) = models("container") else { return };
+    let store = ModelStore::open(folder.path(), wrong(&manifest, "text-reader")).unwrap();
+    named(ContainerReader::load(&runtime, &store, ContainerOptions::default()).unwrap_err(), "text-reader");
 }

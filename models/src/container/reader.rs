@@ -77,7 +77,7 @@ impl ContainerReader {
         options: ContainerOptions,
     ) -> Result<Self, ModelError> {
         options.check()?;
-        let session = |name: &str| runtime.session(&store.bytes(name)?, options.threads);
+        let session = |name: &str| runtime.load_model(store, name, options.threads);
         let reader = session("text-reader")?;
         let alphabet = alphabet(&reader)?;
         let milliseconds = StageMilliseconds::default();

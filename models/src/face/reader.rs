@@ -54,7 +54,7 @@ impl FaceReader {
                 return refused(option, "0 to 1", value.to_string());
             }
         }
-        let session = |name: &str| runtime.session(&store.bytes(name)?, options.threads);
+        let session = |name: &str| runtime.load_model(store, name, options.threads);
         let (finder, templates) = (session("face-finder")?, session("face-template")?);
         Ok(Self { finder, templates, options, milliseconds: FaceMilliseconds::default() })
     }

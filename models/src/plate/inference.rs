@@ -66,7 +66,7 @@ pub(crate) struct Networks {
 impl Networks {
     pub(crate) fn load(runtime: &Runtime, store: &ModelStore, threads: usize) -> Result<Self, ModelError> {
         let network = |name: &str| -> Result<Network, ModelError> {
-            Ok(Network { session: runtime.session(&store.bytes(name)?, threads)?, milliseconds: 0.0 })
+            Ok(Network { session: runtime.load_model(store, name, threads)?, milliseconds: 0.0 })
         };
         let reader = |name: &'static str| -> Result<TextReader, ModelError> {
             let network = network(name)?;

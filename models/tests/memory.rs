@@ -1,0 +1,70 @@
+//! Memory stays flat over pictures of mixed sizes. One test, since it looks at the memory of the whole process.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+use models::{
+    ContainerOptions, ContainerReader, Manifest, ModelStore, Picture, PlateOptions, PlateReader, Runtime,
+};
+use std::path::{Path, PathBuf};
+
+/// How many pictures are read; `PICTURES=1000` looks longer.
+const PICTURES: usize = 36;
+
+/// Resident memory of this process, MiB.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let kib: f64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    kib / 1024.0
+}
+
+/// A copy of other size, by the nearest pixels.
+fn scaled(picture: &Picture, width: u32, height: u32) -> Picture {
+    let (from, own) = (picture.bgr().unwrap(), picture.width() as usize);
+    let mut bgr = Vec::with_capacity((width * height * 3) as usize);
+    for y in 0..height {
+        let row = (y * picture.height() / height) as usize;
+        for x in 0..width {
+            let at = (row * own + (x * picture.width() / width) as usize) * 3;
+            bgr.extend_from_slice(&from[at..at + 3]);
+        }
+    }
+    Picture::from_bgr(width, height, &bgr).unwrap()
+}
+
+#[test]
+fn memory_stays_flat_over_pictures_of_mixed_sizes() {
+    let local = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.local");
+    let manifest = Manifest::builtin().unwrap();
+    let library = local.join("lib").join(&manifest.library_here().expect("an entry for this machine").file);
+    let Ok(store) = ModelStore::open(&local.join("models"), manifest) else {
+        println!("skipped: no models (cargo xtask setup fetches them)");
+        return;
+    };
+    let runtime = Runtime::load(&library).unwrap();
+    let options = PlateOptions { countries: vec!["RU".into()], threads: 1, ..PlateOptions::default() };
+    let mut plates = PlateReader::load(&runtime, &store, options).unwrap();
+    let options = ContainerOptions { threads: 1, ..ContainerOptions::default() };
+    let mut containers = ContainerReader::load(&runtime, &store, options).unwrap();
+    let scene = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/plate_scene.jpg");
+    let scene = Picture::open(&scene).unwrap();
+    let pictures = std::env::var("PICTURES").ok().and_then(|it| it.parse().ok()).unwrap_or(PICTURES);
+    let (mut third, mut most) = (0.0, 0.0f64);
+    let begin = std::time::Instant::now();
+    for number in 0..pictures as u32 {
+        // Sides from 1500 down to 300 pixels, hardly ever the same twice, the largest first.
+        let picture = scaled(&scene, 1500 - number * 677 % 1201, 1500 - number * 389 % 1201);
+        plates.read(&picture).unwrap();
+        containers.read(&picture).unwrap();
+        most = most.max(resident());
+        if number as usize + 1 == pictures / 3 {
+            third = most;
+        }
+    }
+    let ratio = most / third;
+    println!(
+        "{pictures} pictures in {:.1} s: most resident memory {third:.0} MiB in the first third, {most:.0} MiB in all, \
+         ratio {ratio:.3}",
+        begin.elapsed().as_secs_f64()
+    );
+    assert!(ratio < 1.1, "{ratio}");
+}
