@@ -7,9 +7,9 @@ use models::{
 use std::path::{Path, PathBuf};
 
 /// How many pictures are read; `PICTURES=1000` looks longer.
-const PICTURES: usize = 36;
-/// A plate and a container reader together, on the largest picture, take 390 to 490 MiB; with ONNX Runtime's arena 700 and more.
-const MOST_MIB: f64 = 600.0;
+const PICTURES: usize = 12;
+/// A plate and a container reader together take 480 to 600 MiB; with ONNX Runtime's arena 840 and more, MiB.
+const MOST_MIB: f64 = 700.0;
 
 /// Resident memory of this process, MiB.
 fn resident() -> f64 {
