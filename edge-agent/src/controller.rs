@@ -515,7 +515,6 @@ mod tests {
             lanes: vec![Lane { id: lane, direction: Direction::In, stations }],
             sensors: BTreeMap::from(sensors),
             timing: passage::Timing { gather_ms: 0, ..passage::Timing::default() },
-            ..Checkpoint::default()
         }
     }
 
