@@ -90,9 +90,13 @@ impl Decoder {
             best = best.max(decoded.score + prior);
             let mut add = |decoded: Decoded, skip: usize, price: f32| {
                 let rest = |text: &str| text.chars().skip(skip).collect::<String>();
-                let price = prior + form - price;
-                texts.push((rest(&decoded.text), decoded.score + price));
-                texts.extend(decoded.runners_up.iter().map(|(text, score)| (rest(text), score + price)));
+                let own = std::iter::once((&decoded.text, decoded.score));
+                let others = decoded.runners_up.iter().map(|(text, score)| (text, *score));
+                texts.extend(own.chain(others).map(|(text, score)| {
+                    let text = rest(text);
+                    let prior = self.expectation.prior_of(shape, &text);
+                    (text, score + prior + form - price)
+                }));
             };
             add(decoded, 0, 0.0);
             for badge in
@@ -147,7 +151,7 @@ impl Decoder {
     /// The best prior of the shapes that the text has.
     pub(crate) fn prior(&self, text: &str) -> f32 {
         let fitting = self.formats.shapes().iter().filter(|shape| shape.matches(text));
-        fitting.map(|shape| self.expectation.prior(shape)).fold(-FREE, f32::max)
+        fitting.map(|shape| self.expectation.prior_of(shape, text)).fold(-FREE, f32::max)
     }
 
     /// Whether a format has the text.

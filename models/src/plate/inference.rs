@@ -4,8 +4,8 @@ use super::StageMilliseconds;
 use super::corner_finder;
 use super::detect::Found;
 use super::lattice::Lattice;
-use super::rectify::{bounds, padded, planes, strip};
-use crate::text::{Infer, alphabet, find_texts, output, read_strips, resized};
+use super::rectify::{bounds, padded, planes, strip_of};
+use crate::text::{Form, Infer, PP_OCR, alphabet, find_texts, output, read_strips, resized};
 use crate::{Corners, ModelError, ModelStore, Picture, Runtime};
 use opencv::core::{Mat, MatTraitConst, Rect};
 use ort::session::{Session, SessionOutputs};
@@ -43,6 +43,7 @@ impl Infer for Network {
 #[derive(Debug)]
 struct TextReader {
     name: &'static str,
+    form: Form,
     network: Network,
     alphabet: Vec<Option<usize>>,
 }
@@ -68,14 +69,14 @@ impl Networks {
         let network = |name: &str| -> Result<Network, ModelError> {
             Ok(Network { session: runtime.session(&store.bytes(name)?, threads)?, milliseconds: 0.0 })
         };
-        let reader = |name: &'static str| -> Result<TextReader, ModelError> {
+        let reader = |name: &'static str, form: Form| -> Result<TextReader, ModelError> {
             let network = network(name)?;
-            Ok(TextReader { name, alphabet: alphabet(&network.session)?, network })
+            Ok(TextReader { name, form, alphabet: alphabet(&network.session)?, network })
         };
         Ok(Self {
             text_finder: network("text-finder")?,
             plate_finder: network(corner_finder::NAME)?,
-            readers: [reader("text-reader")?, reader("second-reader")?],
+            readers: [reader("text-reader", PP_OCR)?, reader("second-reader", PP_OCR)?],
             spent: StageMilliseconds::default(),
         })
     }
@@ -154,24 +155,25 @@ impl Networks {
         opinion: Opinion,
     ) -> Result<Vec<Lattice>, ModelError> {
         let start = Instant::now();
-        let mut strips = Vec::new();
-        for (lines, stretch) in crops {
-            for line in *lines {
-                strips.push(strip(picture.mat(), line, *stretch)?);
-            }
-        }
-        self.spent.rectify += since(start);
-        let start = Instant::now();
         let reader = match opinion {
             Opinion::First => &mut self.readers[0],
             Opinion::Second => &mut self.readers[1],
         };
+        let Form { height, .. } = reader.form;
+        let mut strips = Vec::new();
+        for (lines, stretch) in crops {
+            for line in *lines {
+                strips.push(strip_of(picture.mat(), line, *stretch, height, reader.form.widest())?);
+            }
+        }
+        self.spent.rectify += since(start);
+        let start = Instant::now();
         let mut read = Vec::with_capacity(strips.len());
         for some in strips.chunks(MOST_AT_ONCE) {
-            read.extend(read_strips(&mut reader.network, reader.name, &reader.alphabet, some)?);
+            read.extend(read_strips(&mut reader.network, reader.name, reader.form, &reader.alphabet, some)?);
         }
         self.spent.read += since(start);
-        let mut read = read.iter().map(|frames| Lattice::new(frames));
+        let mut read = read.iter().map(|frames| Lattice::new(frames).condensed());
         let joined = |lines: &[Corners]| {
             let mut below = read.by_ref().take(lines.len());
             let first = below.next().unwrap_or_default();

@@ -97,18 +97,28 @@ pub fn joined(a: &Corners, b: &Corners) -> Corners {
 
 /// Warps the quadrilateral to a strip of height 48 and its natural width times `stretch`.
 pub(crate) fn strip(picture: &Mat, q: &Corners, stretch: f32) -> Result<Mat, ModelError> {
+    strip_of(picture, q, stretch, READ_HEIGHT, MAX_READ_WIDTH)
+}
+
+/// Warps the quadrilateral to a strip of this height and its natural width times `stretch`.
+pub(crate) fn strip_of(
+    picture: &Mat,
+    q: &Corners,
+    stretch: f32,
+    height: i32,
+    widest: i32,
+) -> Result<Mat, ModelError> {
     let (w, h) = size(q);
-    let width =
-        (READ_HEIGHT as f32 * stretch * w / h.max(1.0)).round().clamp(16.0, MAX_READ_WIDTH as f32) as i32;
+    let width = (height as f32 * stretch * w / h.max(1.0)).round().clamp(16.0, widest as f32) as i32;
     // A plate much larger than the strip is warped to twice the size first, then averaged down: no aliasing.
-    let double = h > 2.0 * READ_HEIGHT as f32;
+    let double = h > 2.0 * height as f32;
     let factor = if double { 2 } else { 1 };
-    let warped = warp(picture, q, width * factor, READ_HEIGHT * factor, imgproc::INTER_CUBIC)?;
+    let warped = warp(picture, q, width * factor, height * factor, imgproc::INTER_CUBIC)?;
     if !double {
         return Ok(warped);
     }
     let mut small = Mat::default();
-    imgproc::resize(&warped, &mut small, Size::new(width, READ_HEIGHT), 0.0, 0.0, imgproc::INTER_AREA)?;
+    imgproc::resize(&warped, &mut small, Size::new(width, height), 0.0, 0.0, imgproc::INTER_AREA)?;
     Ok(small)
 }
 
