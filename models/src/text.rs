@@ -51,6 +51,9 @@ pub(crate) struct Form {
 pub(crate) const PP_OCR: Form =
     Form { height: READ_HEIGHT, stride: 8, widths: [160, 240, 320, MAX_READ_WIDTH] };
 
+/// `plate-text`, trained in `models/training`.
+pub(crate) const PLATE_TEXT: Form = Form { height: 32, stride: 4, widths: [112, 160, 216, 320] };
+
 impl Form {
     /// Most columns of a strip.
     pub(crate) fn widest(&self) -> i32 {

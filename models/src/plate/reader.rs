@@ -12,7 +12,7 @@ use crate::{Corners, ModelError, ModelStore, Picture, Runtime};
 use std::time::Instant;
 
 /// Places of the plate finder that are read before the text finder is asked.
-const FIRST_PLACES: usize = 3;
+const FIRST_PLACES: usize = 4;
 /// Candidates of a sweep that are read.
 const SWEEP_READS: usize = 8;
 /// Places that are looked at a second time.
@@ -23,6 +23,8 @@ const WIDER: [f32; 2] = [0.25, 0.05];
 const WIDER_CORNERS: [f32; 2] = [0.12, 0.1];
 /// Room, as a part of its width, that a plate needs to the picture's edges to count as whole.
 const WHOLE: f32 = 0.05;
+/// Crops that the cheap reader may read for one of the others.
+const CHEAP: usize = 2;
 /// Stretch that pulls repeated signs apart.
 const STRETCHED: f32 = 1.35;
 /// Crops read from a close-up.
@@ -34,6 +36,16 @@ const PLATE_ZOOM: f32 = 2.0;
 const ZOOM_FROM: u32 = 800;
 /// A proposal of the plate finder that is weaker than this does not hold up a picture whose plate is certain.
 const DOUBT: f32 = 0.4;
+/// A proposal weaker than this is not read where the rest is clear.
+const WEAK: f32 = 0.2;
+/// A proposal that is surer than this is read by the general reader though the cheap one sees nothing there.
+const SURE: f32 = 0.5;
+/// Score of a text in a crop that is worth the general reader's look.
+const SHOWN: f32 = -6.0;
+/// A plate of a weak proposal holds up a picture only if it is as probable as this.
+const LIKELY: f64 = 0.5;
+/// A read at a proposal that is weaker than [`DOUBT`] is told only if it is as probable as this.
+const TOLD: f64 = 0.4;
 /// Score of the plate finder that a text without format needs to be a plate.
 const BACKED: f32 = 0.6;
 
@@ -57,9 +69,16 @@ struct Sight<'a> {
     looked_at: Vec<Corners>,
     /// Crops that may still be read.
     left: usize,
+    /// The same by the cheap reader.
+    left_cheap: usize,
 }
 
 impl Sight<'_> {
+    /// Whether a text with at least this score was read there.
+    fn shows(&self, place: &Candidate, score: f32) -> bool {
+        self.readings.iter().any(|r| r.best() >= score && same_place(&r.candidate.corners, &place.corners))
+    }
+
     /// Whether this crop was read.
     fn knows(&self, candidate: &Candidate) -> bool {
         self.readings.iter().any(|r| !r.wide && same_crop(&r.candidate.corners, &candidate.corners))
@@ -69,8 +88,8 @@ impl Sight<'_> {
 /// Ways of looking again.
 #[derive(Clone, Copy)]
 enum Step {
-    /// Stretched, if the text may hide a repeat.
-    Repeats,
+    /// As it is, by the general reader.
+    General,
     /// With room at both ends: is it cut off?
     Widen,
     /// As the text finder sees it in a close-up.
@@ -138,8 +157,9 @@ impl PlateReader {
             empty: Vec::new(),
             looked_at: Vec::new(),
             left: self.options.max_reads,
+            left_cheap: CHEAP * self.options.max_reads,
         };
-        self.first_look(&mut sight, DOUBT)?;
+        self.first_look(&mut sight, WEAK)?;
         if !self.enough(&sight) {
             self.first_look(&mut sight, 0.0)?;
             self.second_looks(&mut sight)?;
@@ -153,8 +173,9 @@ impl PlateReader {
             |this: &Self, sight: &Sight<'_>| !this.verdicts(sight).iter().any(|v| v.read.probability >= 0.5);
         if larger && empty(self, &sight) {
             sight.left = sight.left.max(self.options.max_reads / 2);
+            sight.left_cheap = sight.left_cheap.max(self.options.max_reads);
             sight.plates.extend(self.networks.plates(picture, PLATE_ZOOM)?);
-            self.first_look(&mut sight, DOUBT)?;
+            self.first_look(&mut sight, WEAK)?;
             self.second_looks(&mut sight)?;
             if empty(self, &sight) {
                 self.sweep(&mut sight, ZOOM)?;
@@ -166,7 +187,9 @@ impl PlateReader {
         spent.inference = self.networks.inference();
         spent.total = since(start);
         self.milliseconds = spent;
-        let mut reads: Vec<PlateRead> = verdicts.into_iter().map(|v| v.read).collect();
+        // what no finder took for a plate is worth telling only if it reads like one
+        let told = verdicts.into_iter().filter(|v| v.proposed >= DOUBT || v.read.probability >= TOLD);
+        let mut reads: Vec<PlateRead> = told.map(|v| v.read).collect();
         let order = |read: &PlateRead| {
             read.margin + 1.5 * f64::from(size(&read.corners).0.max(1.0) / picture.width() as f32).ln()
         };
@@ -177,17 +200,22 @@ impl PlateReader {
         Ok(reads)
     }
 
-    /// Reads the places of the plate finder that are as sure as this, each as it is and with room at both ends.
+    /// Reads the places of the plate finder that are as sure as this, each as it is and with room at both ends; where
+    /// that shows a text, or the finder is sure of a plate, the general reader is asked as well.
     fn first_look(&mut self, sight: &mut Sight<'_>, least: f32) -> Result<(), ModelError> {
         let places: Vec<Candidate> = proposals(&sight.plates)
             .into_iter()
             .filter(|place| place.score >= least && !sight.knows(place))
             .take(FIRST_PLACES)
             .collect();
+        let crops: Vec<Crop> =
+            places.iter().flat_map(|place| [Crop::narrow(place), Crop::wide(place)]).collect();
+        self.look(sight, &crops, Opinion::Plate)?;
         for place in places {
-            self.look(sight, &[Crop::narrow(&place), Crop::wide(&place)], Opinion::First)?;
-            let shown = sight.readings.iter().any(|r| same_place(&r.candidate.corners, &place.corners));
-            if !shown {
+            if place.score >= SURE || sight.shows(&place, SHOWN) {
+                self.look(sight, &[Crop::wide(&place)], Opinion::General)?;
+            }
+            if !sight.shows(&place, f32::MIN) {
                 let here = sight.plates.iter().filter(|f| same_place(&f.corners, &place.corners));
                 sight.empty.extend(here.map(|f| f.corners));
             }
@@ -196,19 +224,19 @@ impl PlateReader {
     }
 
     /// Whether the picture needs no further look: a plate is certain, and no proposal of the plate finder is left open.
-    /// One that was read and shows nothing like a plate is not open.
+    /// One that was read and shows nothing like a plate is not open; a weak one is only if it does.
     fn enough(&self, sight: &Sight<'_>) -> bool {
         let verdicts = self.verdicts(sight);
         let open = |f: &Found| {
             let mut here = verdicts.iter().filter(|v| same_place(&v.read.corners, &f.corners)).peekable();
             let read = || sight.readings.iter().any(|r| same_place(&r.candidate.corners, &f.corners));
             if here.peek().is_some() {
-                !here.any(|v| v.settled)
+                !here.any(|v| v.settled || (f.score < DOUBT && v.read.probability < LIKELY))
             } else {
-                !read() && !sight.empty.contains(&f.corners)
+                f.score >= DOUBT && !read() && !sight.empty.contains(&f.corners)
             }
         };
-        verdicts.iter().any(|v| v.settled) && !sight.plates.iter().any(|f| f.score >= DOUBT && open(f))
+        verdicts.iter().any(|v| v.settled) && !sight.plates.iter().any(open)
     }
 
     /// Runs the text finder and reads what it found, except on places that are settled.
@@ -219,7 +247,8 @@ impl PlateReader {
         for candidate in candidates(&texts, &sight.plates, SWEEP_READS) {
             let settled = done.iter().any(|place| same_place(place, &candidate.corners));
             if !settled && !sight.knows(&candidate) {
-                self.look(sight, &[Crop::narrow(&candidate)], Opinion::First)?;
+                self.look(sight, &[Crop::narrow(&candidate)], Opinion::Plate)?;
+                self.look(sight, &[Crop::narrow(&candidate)], Opinion::General)?;
             }
         }
         Ok(())
@@ -229,6 +258,7 @@ impl PlateReader {
     fn second_looks(&mut self, sight: &mut Sight<'_>) -> Result<(), ModelError> {
         let places: Vec<Candidate> = grouped(&sight.readings)
             .iter()
+            .filter(|group| group.iter().any(|r| r.proposed > 0.0) || vote(&self.decoder, group).is_some())
             .filter_map(|group| group.first())
             .map(|lead| lead.candidate.clone())
             .filter(|place| !sight.looked_at.iter().any(|known| same_crop(known, &place.corners)))
@@ -255,7 +285,7 @@ impl PlateReader {
     /// is worth something.
     fn look_again(&mut self, sight: &mut Sight<'_>, place: &Candidate) -> Result<(), ModelError> {
         let steps =
-            [Step::Repeats, Step::Widen, Step::CloseUp, Step::Widen, Step::SecondReader, Step::Stretch];
+            [Step::General, Step::Widen, Step::CloseUp, Step::Widen, Step::SecondReader, Step::Stretch];
         for step in steps {
             let verdict = self.verdict(sight, &place.corners);
             if verdict.as_ref().is_some_and(|v| v.settled) {
@@ -263,10 +293,21 @@ impl PlateReader {
             }
             let lead = lead(&sight.readings, place);
             match step {
+                Step::General => {
+                    let known = |r: &Reading| {
+                        r.opinion == Opinion::General
+                            && !r.wide
+                            && same_crop(&r.candidate.corners, &lead.corners)
+                    };
+                    if !sight.readings.iter().any(known) {
+                        self.look(sight, &[Crop::narrow(&lead)], Opinion::General)?;
+                    }
+                }
                 Step::Widen => {
                     let widened = |r: &Reading| r.wide && same_crop(&r.candidate.corners, &lead.corners);
                     if !sight.readings.iter().any(widened) {
-                        self.look(sight, &[Crop::wide(&lead)], Opinion::First)?;
+                        self.look(sight, &[Crop::wide(&lead)], Opinion::Plate)?;
+                        self.look(sight, &[Crop::wide(&lead)], Opinion::General)?;
                     }
                 }
                 Step::CloseUp if lead.lines.len() == 1 => {
@@ -277,20 +318,18 @@ impl PlateReader {
                         .take(CLOSE_READS)
                         .map(Crop::narrow)
                         .collect();
-                    self.look(sight, &fresh, Opinion::First)?;
+                    self.look(sight, &fresh, Opinion::Plate)?;
+                    self.look(sight, &fresh, Opinion::General)?;
                 }
-                Step::Repeats if verdict.is_some_and(|v| self.decoder.may_repeat(&v.read.text)) => {
-                    let stretched = [Crop { stretch: STRETCHED, ..Crop::wide(&lead) }];
-                    self.look(sight, &stretched, Opinion::First)?;
-                }
-                Step::Repeats | Step::CloseUp => {}
+                Step::CloseUp => {}
                 Step::SecondReader => {
                     self.look(sight, &[Crop::narrow(&lead), Crop::wide(&lead)], Opinion::Second)?;
                 }
                 Step::Stretch => {
                     let stretched = [Crop { stretch: STRETCHED, ..Crop::narrow(&lead) }];
-                    self.look(sight, &stretched, Opinion::First)?;
-                    self.look(sight, &stretched, Opinion::Second)?;
+                    for opinion in Opinion::ALL {
+                        self.look(sight, &stretched, opinion)?;
+                    }
                 }
             }
         }
@@ -299,8 +338,9 @@ impl PlateReader {
 
     /// Reads crops and decodes them.
     fn look(&mut self, sight: &mut Sight<'_>, crops: &[Crop], opinion: Opinion) -> Result<(), ModelError> {
-        let crops = crops.get(..sight.left.min(crops.len())).unwrap_or_default();
-        sight.left -= crops.len();
+        let left = if opinion == Opinion::Plate { &mut sight.left_cheap } else { &mut sight.left };
+        let crops = crops.get(..crops.len().min(*left)).unwrap_or_default();
+        *left -= crops.len();
         let lines: Vec<(&[Corners], f32)> =
             crops.iter().map(|c| (c.candidate.lines.as_slice(), c.stretch)).collect();
         let lattices = self.networks.read(sight.picture, &lines, opinion)?;
@@ -308,10 +348,18 @@ impl PlateReader {
         for (crop, lattice) in crops.iter().zip(lattices) {
             let corners = &crop.candidate.corners;
             let backed = sight.plates.iter().any(|p| p.score >= BACKED && same_place(&p.corners, corners));
+            let here = sight.plates.iter().filter(|p| same_place(&p.corners, corners));
+            let proposed = here.map(|p| p.score).fold(0.0, f32::max);
             let reading = self.decoder.texts(crop.candidate.clone(), opinion, lattice, backed);
             let whole = crop.wide && inside(sight.picture, corners);
             let stretched = crop.stretch > 1.0;
-            sight.readings.extend(reading.map(|r| Reading { wide: crop.wide, whole, stretched, ..r }));
+            sight.readings.extend(reading.map(|r| Reading {
+                wide: crop.wide,
+                whole,
+                stretched,
+                proposed,
+                ..r
+            }));
         }
         self.networks.spent.decode += since(start);
         Ok(())
