@@ -14,23 +14,21 @@ CLASSES = 1 + len(CHARSET)  # blank first
 class Block(nn.Module):
     """Residual block."""
 
-    def __init__(self, c, second=True):
+    def __init__(self, c):
         super().__init__()
-        self.body = nn.Sequential(conv(c, c), conv(c, c, act=False)) if second else conv(c, c, act=False)
+        self.body = nn.Sequential(conv(c, c), conv(c, c, act=False))
 
     def forward(self, x):
         return F.relu(x + self.body(x))
 
 
-def line(c, kernel):
-    """Along the line."""
-    return nn.Sequential(nn.Conv2d(c, c, (1, kernel), padding=(0, kernel // 2), bias=False), nn.BatchNorm2d(c))
-
-
 class Along(nn.Module):
+    """Residual convolution along the line."""
+
     def __init__(self, c, kernel=5):
         super().__init__()
-        self.body = line(c, kernel)
+        across = nn.Conv2d(c, c, (1, kernel), padding=(0, kernel // 2), bias=False)
+        self.body = nn.Sequential(across, nn.BatchNorm2d(c))
 
     def forward(self, x):
         return F.relu(x + self.body(x))
@@ -45,7 +43,8 @@ class PlateText(nn.Module):
         self.s2 = conv(1, a, stride=2)
         self.s4 = nn.Sequential(conv(a, b, stride=2), Block(b))
         self.s8 = nn.Sequential(self.lower(b, c), Block(c))
-        self.s16 = nn.Sequential(self.lower(c, d), nn.Conv2d(d, d, (2, 1), bias=False), nn.BatchNorm2d(d), nn.ReLU(inplace=True))
+        flat = nn.Conv2d(d, d, (2, 1), bias=False)
+        self.s16 = nn.Sequential(self.lower(c, d), flat, nn.BatchNorm2d(d), nn.ReLU(inplace=True))
         self.along = nn.Sequential(Along(d), Along(d))
         self.head = nn.Conv2d(d, CLASSES, 1)
         nn.init.constant_(self.head.bias[0], 2.0)

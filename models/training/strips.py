@@ -1,5 +1,5 @@
-"""Renders what the plate reader is trained on: grey strips of plates cut out as badly as a finder cuts them, with the text and
-the place of each sign. Signs that are no part of the number (flags, badges, RUS, dealers' names) are drawn and not wanted."""
+"""Renders what the plate reader is trained on: grey strips of plates, cut out as badly as a finder cuts them, with the text
+and the place of each sign. Signs that are no part of the number (flags, badges, RUS, dealers' names) are drawn and not wanted."""
 
 import cv2
 import numpy as np
@@ -34,6 +34,12 @@ HAS_CYRILLIC = ("osifont", "BebasNeue", "Roboto", "DejaVu", "Liberation", "OpenS
 SCALE = 0.6
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 UA = "ABCEHIKMOPTX"
+EUROPEAN = [
+    *("LL DDDLL", "LLDDDLL", "LL DDDDD", "LLL DDDD", "LL DDDL", "LLL DDLL", "DLD DDDD", "DLL DDDD", "LLL DDD", "DDD LLL"),
+    *("LL-DDDD", "L LLDDDD", "LLL LDDD", "LLDD LLL", "LDDDDLL", "DDLLDDDD", "LL LDDD", "LLLLLLL", "LL DDDD"),
+]
+# Letters that a small network takes for others, and by which a letter is now and then replaced to have more of them.
+HARD = {"A": "M", "B": "H", "C": "M", "E": "M", "P": "H", "T": "H", "D": "W", "G": "N", "L": "W", "Q": "M", "R": "N"}
 
 
 class Plate:
@@ -57,6 +63,9 @@ class Plate:
 
     def write(self, text, box, wanted=True, small=1.0, fore=None):
         """Spreads a text over a box in millimetres; `small` is the letters' height beside the digits'."""
+        if wanted:  # the letters that small networks take for each other come more often
+            hard = self.rng.random(len(text)) < 0.2
+            text = "".join(HARD.get(s, s) if h else s for s, h in zip(text, hard))
         x, y, w, h = (v * SCALE for v in box)
         widths = [0.42 if s == " " else 0.55 if s in "-I" else 1.0 for s in text]
         unit = w / max(sum(widths), 1e-6)
@@ -126,9 +135,8 @@ def thickened(font, sign, by):
 
 def russian(rng):
     two = "DD" if rng.random() < 0.62 else "DDD"
-    kind = rng.choice(
-        ["car", "taxi", "trailer", "police", "tractor", "transit", "plain"], p=[0.68, 0.05, 0.12, 0.03, 0.05, 0.03, 0.04]
-    )
+    kinds = ["car", "taxi", "trailer", "police", "tractor", "transit", "plain"]
+    kind = rng.choice(kinds, p=[0.68, 0.05, 0.12, 0.03, 0.05, 0.03, 0.04])
     p = Plate(rng, 520, 112)
     region = signs(rng, two)
     if rng.random() < 0.5 and len(region) == 3:
@@ -149,10 +157,12 @@ def russian(rng):
     )
     if kind == "car" and rng.random() < 0.25:  # repeats are what readers merge
         d, l = str(rng.integers(0, 10)), str(rng.choice(list("ABEKMHOPCTYX")))
-        text = str(rng.choice([l + d * 3 + l * 2, text[0] + d * 3 + text[4:], l + text[1:4] + l * 2, text[0] + "00" + text[3:]]))
+        same = [l + d * 3 + l * 2, text[0] + d * 3 + text[4:], l + text[1:4] + l * 2, text[0] + "00" + text[3:]]
+        text = str(rng.choice(same))
     left = rng.uniform(18, 42)
     high = rng.uniform(70, 80)
-    p.write(text, (left, 112 - 18 - high + rng.uniform(-3, 3), edge - left - rng.uniform(4, 12), high), small=rng.uniform(0.74, 0.82))
+    box = (left, 112 - 18 - high + rng.uniform(-3, 3), edge - left - rng.uniform(4, 12), high)
+    p.write(text, box, small=rng.uniform(0.74, 0.82))
     if rng.random() < 0.93:
         p.rule(edge)
     p.write(region, (edge + 8, rng.uniform(8, 16), 512 - edge - rng.uniform(8, 16), rng.uniform(54, 62)))
@@ -176,6 +186,7 @@ def kazakh(rng):
         if rng.random() < 0.5:
             text = str(rng.integers(0, 10)) * 3 + text[3:]
     left = 66
+    small = rng.uniform(0.72, 0.84) if rng.random() < 0.65 else 1.0
     if rng.random() < 0.4:
         p.patch((4, 4, 50, 104), rng.uniform(90, 190))
         p.emblem(28, 40, 26)
@@ -184,10 +195,11 @@ def kazakh(rng):
         p.flag((14, 18, 46, 32))
         p.write("KZ", (14, 62, 46, 30), wanted=False)
     if kind[0] == "L":
-        p.write(text, (left + 6, 18, 430, 76))
+        p.write(text, (left + 6, 18, 430, 76), small=small)
         return p
-    edge = rng.uniform(408, 424)
-    p.write(text, (left + rng.uniform(0, 14), rng.uniform(16, 22), edge - left - rng.uniform(16, 28), rng.uniform(70, 78)))
+    edge = rng.uniform(400, 424)
+    box = (left + rng.uniform(0, 14), rng.uniform(16, 22), edge - left - rng.uniform(10, 28), rng.uniform(70, 78))
+    p.write(text, box, small=small)
     if rng.random() < 0.9:
         p.rule(edge)
     region = signs(rng, "DD") if rng.random() < 0.3 else f"{rng.integers(1, 21):02}"
@@ -203,15 +215,10 @@ def european(rng):
         grey = rng.uniform(30, 150)
         p.patch((0, 0, 46, 112), grey)
         p.emblem(23, 32, 28)
-        code = str(rng.choice(["PL", "D", "CZ", "SK", "LT", "LV", "EST", "FIN", "H", "RO", "BG", "F", "I", "UA", "MD", "SRB"]))
+        code = "PL D CZ SK LT LV EST FIN H RO BG F I UA MD SRB".split()[int(rng.integers(0, 16))]
         p.write(code, (6, 68, 34, 28), wanted=False, fore=rng.uniform(180, 255))
         left = 58.0
-    pattern = str(
-        rng.choice(
-            ["LL DDDLL", "LLDDDLL", "LL DDDDD", "LLL DDDD", "LL DDDL", "LLL DDLL", "DLD DDDD", "DLL DDDD", "LLL DDD", "DDD LLL",
-             "LL-DDDD", "L LLDDDD", "LLL LDDD", "LLDD LLL", "LDDDDLL", "DDLLDDDD", "LL LDDD", "LLLLLLL", "LL DDDD"]
-        )
-    )
+    pattern = str(rng.choice(EUROPEAN))
     text = signs(rng, pattern)
     if rng.random() < 0.15:
         right -= 46
@@ -302,24 +309,30 @@ def made_up(rng):
 
 
 def flat(rng):
+    """A plate of some country."""
     kind = rng.random()
-    make = russian if kind < 0.34 else kazakh if kind < 0.5 else european if kind < 0.72 else neighbour if kind < 0.86 else made_up
-    return make(rng)
+    for most, make in ((0.34, russian), (0.5, kazakh), (0.72, european), (0.86, neighbour)):
+        if kind < most:
+            return make(rng)
+    return made_up(rng)
 
 
 def worn(rng, pixels):
     """Dirt, shadows, bolts, glare."""
     h, w = pixels.shape
     if rng.random() < 0.45:
-        spots = cv2.resize(rng.random((int(rng.integers(2, 9)), int(rng.integers(3, 22)))).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC)
+        spots = rng.random((int(rng.integers(2, 9)), int(rng.integers(3, 22)))).astype(np.float32)
+        spots = cv2.resize(spots, (w, h), interpolation=cv2.INTER_CUBIC)
         amount = np.clip(spots, 0, 1) * rng.uniform(0.1, 0.7)
         pixels = pixels + (rng.uniform(40, 160) - pixels) * amount
     if rng.random() < 0.15:  # specks
         for _ in range(int(rng.integers(3, 30))):
-            cv2.circle(pixels, (int(rng.integers(0, w)), int(rng.integers(0, h))), int(rng.integers(1, 3)), rng.uniform(20, 230), -1)
+            at = (int(rng.integers(0, w)), int(rng.integers(0, h)))
+            cv2.circle(pixels, at, int(rng.integers(1, 3)), rng.uniform(20, 230), -1)
     if rng.random() < 0.25:
         for _ in range(int(rng.integers(1, 4))):
-            cv2.circle(pixels, (int(rng.integers(0, w)), int(rng.integers(0, h))), int(rng.integers(2, 5)), rng.uniform(30, 240), -1)
+            at = (int(rng.integers(0, w)), int(rng.integers(0, h)))
+            cv2.circle(pixels, at, int(rng.integers(2, 5)), rng.uniform(30, 240), -1)
     if rng.random() < 0.3:
         pixels = pixels * np.linspace(rng.uniform(0.5, 1.1), rng.uniform(0.5, 1.1), w, dtype=np.float32)[None]
     if rng.random() < 0.2:
@@ -339,14 +352,17 @@ def surroundings(rng):
     canvas = np.full((p.h + 2 * along, p.w + 2 * across), rng.uniform(5, 225), np.float32)
     if rng.random() < 0.6:
         rough = rng.uniform(0, 255, (int(rng.integers(2, 7)), int(rng.integers(2, 9)))).astype(np.float32)
-        canvas = cv2.resize(rough, canvas.shape[::-1], interpolation=int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_NEAREST])))
+        how = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_NEAREST]))
+        canvas = cv2.resize(rough, canvas.shape[::-1], interpolation=how)
     if rng.random() < 0.6:
         by = int(rng.integers(2, 10))
         cv2.rectangle(canvas, (across - by, along - by), (across + p.w + by, along + p.h + by), rng.uniform(0, 120), -1)
         low = int(rng.integers(6, 18))
         if rng.random() < 0.5:
-            cv2.rectangle(canvas, (across - by, along + p.h), (across + p.w + by, along + p.h + low), rng.uniform(0, 255), -1)
-            name = "".join(str(rng.choice(list("abcdefghiklmnoprstABCDEKMT-.0123456789 "))) for _ in range(int(rng.integers(6, 26))))
+            ends = (across - by, along + p.h), (across + p.w + by, along + p.h + low)
+            cv2.rectangle(canvas, *ends, rng.uniform(0, 255), -1)
+            letters = list("abcdefghiklmnoprstABCDEKMT-.0123456789 ")
+            name = "".join(str(rng.choice(letters)) for _ in range(int(rng.integers(6, 26))))
             at = (across + int(rng.integers(0, p.w // 2)), along + p.h + low - 3)
             cv2.putText(canvas, name, at, cv2.FONT_HERSHEY_SIMPLEX, low / 30, rng.uniform(0, 255), 1, cv2.LINE_AA)
     canvas[along : along + p.h, across : across + p.w] = worn(rng, p.pixels)
@@ -371,13 +387,15 @@ def strip(rng, widest=216, place=None):
     quad = np.float32([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
     turn = rng.normal(0, 0.012) * (x1 - x0)  # a slope left over
     quad[:, 1] += np.float32([-turn, turn, turn, -turn])
-    lean = rng.normal(0, 0.10) * (y1 - y0)
+    # a slant: corners of a box instead of the plate's, or a plate seen from the side
+    lean = (rng.normal(0, 0.08) if rng.random() < 0.7 else rng.uniform(-0.3, 0.3)) * (y1 - y0)
     quad[:, 0] += np.float32([lean, lean, -lean, -lean])
     quad += rng.normal(0, 0.022 * (y1 - y0), (4, 2)).astype(np.float32)
     # the resolution it had in the picture
     ratio = (x1 - x0) / (y1 - y0)
     seen_h = float(np.exp(rng.uniform(np.log(10), np.log(64))))
-    squeeze = float(np.exp(rng.normal(0, 0.14)))  # seen from the side
+    # seen from the side
+    squeeze = float(np.exp(rng.normal(0, 0.12))) if rng.random() < 0.7 else rng.uniform(0.5, 0.95)
     h, w = max(8, round(seen_h)), max(20, round(seen_h * ratio * min(squeeze, 1.25)))
     target = np.float32([[0, 0], [w, 0], [w, h], [0, h]])
     m = cv2.getPerspectiveTransform(quad, target)

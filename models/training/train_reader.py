@@ -12,7 +12,9 @@ from torch.nn import functional as F
 import strips
 from read_network import STRIDE, PlateText
 
-BATCH, RATE = 32, 2e-3
+BATCH = 32
+# From nothing, and from a checkpoint.
+RATE, RATE_ON = 2e-3, 1.2e-3
 WIDTHS, SHARES = (112, 160, 216), (0.12, 0.68, 0.20)
 # Strips that are made of one rendered plate.
 COPIES = 4
@@ -49,9 +51,8 @@ def loss_of(logit, goal, texts, used, share):
         return place, place.item(), 0.0
     flat = torch.tensor([sign for text in texts for sign in text], dtype=torch.long)
     lengths = torch.tensor([len(text) for text in texts])
-    text = F.ctc_loss(
-        F.log_softmax(logit, 1).permute(2, 0, 1), flat, torch.tensor(used), lengths, zero_infinity=True, reduction="none"
-    )
+    chances = F.log_softmax(logit, 1).permute(2, 0, 1)
+    text = F.ctc_loss(chances, flat, torch.tensor(used), lengths, zero_infinity=True, reduction="none")
     # hopeless strips do not rule
     text = (text.clamp(max=25.0) / lengths.clamp(min=1)).mean()
     weight = max(0.15, 1 - share * 1.6)
@@ -76,11 +77,12 @@ def main(checkpoint, minutes, start=None, seed=1):
         network.load_state_dict(torch.load(start)["average"])
     average = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
+    highest = RATE_ON if start else RATE
     begin = saved = time.monotonic()
     step, sums, right, rendering = 0, np.zeros(2), 0, 0.0
     while (passed := time.monotonic() - begin) < minutes * 60:
         share = passed / (minutes * 60)
-        rate = RATE * min(1, (step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * share)))
+        rate = highest * min(1, (step + 1) / 200) * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * share)))
         for group in optimiser.param_groups:
             group["lr"] = rate
         t = time.monotonic()

@@ -220,3 +220,37 @@ fn find_plates(
 pub(crate) fn since(start: Instant) -> f64 {
     start.elapsed().as_secs_f64() * 1000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_weights_read_rendered_plates() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let library = crate::Manifest::builtin().unwrap().library_here().map(|l| l.file.clone());
+        let library = root.join("../.local/lib").join(library.unwrap());
+        if !library.exists() {
+            println!("skipped: no {} (cargo xtask models fetches it)", library.display());
+            return;
+        }
+        let weights = std::fs::read(root.join("weights/plate-text.onnx")).unwrap();
+        let mut session = crate::Runtime::load(&library).unwrap().session(&weights, 1).unwrap();
+        let alphabet = alphabet(&session).unwrap();
+        let picture = Picture::open(&root.join("tests/vectors/plate_scene.jpg")).unwrap();
+        // as drawn, stretched to the width that a plate has seen from the front; the country's mark is not wanted
+        for (text, corners) in [
+            ("667414VJ", [[31.9, 362.9], [197.1, 300.9], [210.2, 335.7], [45.2, 398.0]]),
+            ("XE47111", [[356.5, 127.3], [493.6, 166.3], [486.1, 208.0], [350.1, 165.5]]),
+        ] {
+            let corners = padded(&corners, 0.02, 0.06);
+            let Form { height, .. } = PLATE_TEXT;
+            let strip = strip_of(picture.mat(), &corners, 1.35, height, PLATE_TEXT.widest()).unwrap();
+            let read = read_strips(&mut session, "plate-text", PLATE_TEXT, &alphabet, &[strip]).unwrap();
+            // 1 and I have one glyph in some fonts
+            let lattice = Lattice::new(&read[0]);
+            assert_eq!(lattice.free_text().replace('I', "1"), text);
+            assert_eq!(lattice.condensed().free_text(), lattice.free_text());
+        }
+    }
+}

@@ -1,11 +1,11 @@
-//! The chain, cheap steps first: the plate finder's places are read, and only where that leaves doubt the text finder,
-//! close-ups and the second reader are asked.
+//! The chain, cheap steps first: the plate finder's places are read by the plate reader, then by a general one, and only
+//! where that leaves doubt the text finder, close-ups and the second general reader are asked.
 
 use super::decoding::{Decoder, Reading};
 use super::detect::{Candidate, Found, candidates, proposals};
 use super::formats::{Expectation, Formats};
 use super::inference::{Networks, Opinion, since};
-use super::rectify::{bounds, overlap, padded, size};
+use super::rectify::{bounds, overlap, padded, size, upright};
 use super::voting::{Verdict, grouped, vote};
 use super::{Detector, PlateOptions, PlateRead, StageMilliseconds};
 use crate::{Corners, ModelError, ModelStore, Picture, Runtime};
@@ -27,6 +27,13 @@ const WHOLE: f32 = 0.05;
 const CHEAP: usize = 2;
 /// Stretch that pulls repeated signs apart.
 const STRETCHED: f32 = 1.35;
+/// Stretch of crops with room at both ends for the plate reader.
+const WIDE_STRETCH: f32 = 1.2;
+/// The plate reader's crops are stretched to at least this width by height, at most so much; narrower ones than the second
+/// are not of one line.
+const ASPECT: f32 = 4.0;
+const MOST_STRETCH: f32 = 1.7;
+const SQUEEZED: f32 = 2.0;
 /// Crops read from a close-up.
 const CLOSE_READS: usize = 2;
 /// Where nothing was read, the finders look again at this zoom, if the picture has more pixels on its long side
@@ -41,9 +48,10 @@ const WEAK: f32 = 0.2;
 /// A proposal that is surer than this is read by the general reader though the cheap one sees nothing there.
 const SURE: f32 = 0.5;
 /// Score of a text in a crop that is worth the general reader's look.
-const SHOWN: f32 = -6.0;
-/// A plate of a weak proposal holds up a picture only if it is as probable as this.
-const LIKELY: f64 = 0.5;
+const SHOWN: f32 = -7.0;
+/// A plate of a weak proposal holds up a picture only if it is as probable as this; a picture without a plate as probable is
+/// looked at more closely.
+const LIKELY: f64 = 0.45;
 /// A read at a proposal that is weaker than [`DOUBT`] is told only if it is as probable as this.
 const TOLD: f64 = 0.4;
 /// Score of the plate finder that a text without format needs to be a plate.
@@ -79,6 +87,17 @@ impl Sight<'_> {
         self.readings.iter().any(|r| r.best() >= score && same_place(&r.candidate.corners, &place.corners))
     }
 
+    /// The same in this very crop.
+    fn shows_in(&self, crop: &Candidate, score: f32) -> bool {
+        self.readings.iter().any(|r| r.best() >= score && same_crop(&r.candidate.corners, &crop.corners))
+    }
+
+    /// How sure the plate finder is of a plate there; 0 where it sees none.
+    fn proposed(&self, corners: &Corners) -> f32 {
+        let here = self.plates.iter().filter(|f| same_place(&f.corners, corners));
+        here.map(|f| f.score).fold(0.0, f32::max)
+    }
+
     /// Whether this crop was read.
     fn knows(&self, candidate: &Candidate) -> bool {
         self.readings.iter().any(|r| !r.wide && same_crop(&r.candidate.corners, &candidate.corners))
@@ -88,12 +107,16 @@ impl Sight<'_> {
 /// Ways of looking again.
 #[derive(Clone, Copy)]
 enum Step {
+    /// Stretched, if the text may hide a repeat.
+    Repeats,
     /// As it is, by the general reader.
     General,
     /// With room at both ends: is it cut off?
     Widen,
     /// As the text finder sees it in a close-up.
     CloseUp,
+    /// With upright sides, if it slopes.
+    Upright,
     /// By the second reader.
     SecondReader,
     /// Stretched: are there repeats?
@@ -169,8 +192,9 @@ impl PlateReader {
             self.second_looks(&mut sight)?;
         }
         let larger = picture.width().max(picture.height()) > ZOOM_FROM;
-        let empty =
-            |this: &Self, sight: &Sight<'_>| !this.verdicts(sight).iter().any(|v| v.read.probability >= 0.5);
+        let empty = |this: &Self, sight: &Sight<'_>| {
+            !this.verdicts(sight).iter().any(|v| v.read.probability >= LIKELY)
+        };
         if larger && empty(self, &sight) {
             sight.left = sight.left.max(self.options.max_reads / 2);
             sight.left_cheap = sight.left_cheap.max(self.options.max_reads);
@@ -208,8 +232,10 @@ impl PlateReader {
             .filter(|place| place.score >= least && !sight.knows(place))
             .take(FIRST_PLACES)
             .collect();
-        let crops: Vec<Crop> =
-            places.iter().flat_map(|place| [Crop::narrow(place), Crop::wide(place)]).collect();
+        let crops: Vec<Crop> = places.iter().map(Crop::narrow).collect();
+        self.look(sight, &crops, Opinion::Plate)?;
+        let worth = |place: &&Candidate| place.score >= SURE || sight.shows(place, f32::MIN);
+        let crops: Vec<Crop> = places.iter().filter(worth).map(Crop::wide).collect();
         self.look(sight, &crops, Opinion::Plate)?;
         for place in places {
             if place.score >= SURE || sight.shows(&place, SHOWN) {
@@ -244,10 +270,17 @@ impl PlateReader {
         let texts = self.networks.texts(sight.picture, zoom)?;
         let done: Vec<Corners> =
             self.verdicts(sight).into_iter().filter(|v| v.settled).map(|v| v.read.corners).collect();
-        for candidate in candidates(&texts, &sight.plates, SWEEP_READS) {
-            let settled = done.iter().any(|place| same_place(place, &candidate.corners));
-            if !settled && !sight.knows(&candidate) {
-                self.look(sight, &[Crop::narrow(&candidate)], Opinion::Plate)?;
+        let fresh: Vec<Candidate> = candidates(&texts, &sight.plates, SWEEP_READS)
+            .into_iter()
+            .filter(|c| !sight.knows(c) && !done.iter().any(|place| same_place(place, &c.corners)))
+            .collect();
+        let crops: Vec<Crop> = fresh.iter().map(Crop::narrow).collect();
+        self.look(sight, &crops, Opinion::Plate)?;
+        for candidate in fresh {
+            let shown =
+                |r: &Reading| r.best() >= SHOWN && same_crop(&r.candidate.corners, &candidate.corners);
+            let proposed = |f: &Found| same_place(&f.corners, &candidate.corners);
+            if sight.readings.iter().any(shown) || sight.plates.iter().any(proposed) {
                 self.look(sight, &[Crop::narrow(&candidate)], Opinion::General)?;
             }
         }
@@ -284,15 +317,34 @@ impl PlateReader {
     /// Reads a place in other ways, until it is settled. Different crops and readers err differently, so their agreement
     /// is worth something.
     fn look_again(&mut self, sight: &mut Sight<'_>, place: &Candidate) -> Result<(), ModelError> {
-        let steps =
-            [Step::General, Step::Widen, Step::CloseUp, Step::Widen, Step::SecondReader, Step::Stretch];
+        let steps = [
+            Step::Repeats,
+            Step::General,
+            Step::Widen,
+            Step::CloseUp,
+            Step::Widen,
+            Step::Upright,
+            Step::SecondReader,
+            Step::Stretch,
+        ];
         for step in steps {
             let verdict = self.verdict(sight, &place.corners);
             if verdict.as_ref().is_some_and(|v| v.settled) {
                 break;
             }
             let lead = lead(&sight.readings, place);
+            // where neither a text nor the finder says plate, a close-up may show one; more would be wasted
+            let hope = verdict.is_some() || sight.proposed(&place.corners) >= DOUBT;
+            if !hope && !matches!(step, Step::CloseUp) {
+                continue;
+            }
             match step {
+                Step::Repeats => {
+                    if verdict.is_some_and(|v| self.decoder.may_repeat(&v.read.text)) {
+                        let stretched = Crop { stretch: STRETCHED, ..Crop::narrow(&lead) };
+                        self.look(sight, &[stretched], Opinion::Plate)?;
+                    }
+                }
                 Step::General => {
                     let known = |r: &Reading| {
                         r.opinion == Opinion::General
@@ -319,9 +371,19 @@ impl PlateReader {
                         .map(Crop::narrow)
                         .collect();
                     self.look(sight, &fresh, Opinion::Plate)?;
-                    self.look(sight, &fresh, Opinion::General)?;
+                    for crop in fresh {
+                        if hope || sight.shows_in(&crop.candidate, SHOWN) {
+                            self.look(sight, &[crop], Opinion::General)?;
+                        }
+                    }
                 }
                 Step::CloseUp => {}
+                Step::Upright => {
+                    if let Some(crop) = Crop::upright(&lead) {
+                        self.look(sight, std::slice::from_ref(&crop), Opinion::Plate)?;
+                        self.look(sight, &[crop], Opinion::General)?;
+                    }
+                }
                 Step::SecondReader => {
                     self.look(sight, &[Crop::narrow(&lead), Crop::wide(&lead)], Opinion::Second)?;
                 }
@@ -341,15 +403,18 @@ impl PlateReader {
         let left = if opinion == Opinion::Plate { &mut sight.left_cheap } else { &mut sight.left };
         let crops = crops.get(..crops.len().min(*left)).unwrap_or_default();
         *left -= crops.len();
-        let lines: Vec<(&[Corners], f32)> =
-            crops.iter().map(|c| (c.candidate.lines.as_slice(), c.stretch)).collect();
+        let lines: Vec<(&[Corners], f32)> = crops
+            .iter()
+            .map(|c| {
+                (c.candidate.lines.as_slice(), if opinion == Opinion::Plate { c.opened() } else { c.stretch })
+            })
+            .collect();
         let lattices = self.networks.read(sight.picture, &lines, opinion)?;
         let start = Instant::now();
         for (crop, lattice) in crops.iter().zip(lattices) {
             let corners = &crop.candidate.corners;
             let backed = sight.plates.iter().any(|p| p.score >= BACKED && same_place(&p.corners, corners));
-            let here = sight.plates.iter().filter(|p| same_place(&p.corners, corners));
-            let proposed = here.map(|p| p.score).fold(0.0, f32::max);
+            let proposed = sight.proposed(corners);
             let reading = self.decoder.texts(crop.candidate.clone(), opinion, lattice, backed);
             let whole = crop.wide && inside(sight.picture, corners);
             let stretched = crop.stretch > 1.0;
@@ -384,12 +449,40 @@ impl Crop {
         Self { candidate: candidate.clone(), stretch: 1.0, wide: false }
     }
 
+    /// The stretch for the plate reader, whose strips are low: signs that are small for the room round them, or squeezed as
+    /// the plate is seen from the side, get their width back.
+    fn opened(&self) -> f32 {
+        let stretch = self.stretch * if self.wide { WIDE_STRETCH } else { 1.0 };
+        match self.candidate.lines.as_slice() {
+            [line] => {
+                let (width, height) = size(line);
+                let aspect = width / height.max(1.0);
+                let squeezed = aspect > SQUEEZED;
+                if squeezed { stretch.max((ASPECT / aspect).min(MOST_STRETCH)) } else { stretch }
+            }
+            _ => stretch,
+        }
+    }
+
+    /// A sloping line with upright sides, as a plate has that is seen from the side; none if it hardly slopes, or if the
+    /// plate finder's corners follow its sides already.
+    fn upright(candidate: &Candidate) -> Option<Self> {
+        let (&[line], true) = (candidate.lines.as_slice(), candidate.detector != Detector::Plate) else {
+            return None;
+        };
+        let lines = vec![upright(&line, SLOPED)?];
+        Some(Self { candidate: Candidate { lines, ..candidate.clone() }, stretch: 1.0, wide: false })
+    }
+
     fn wide(candidate: &Candidate) -> Self {
         let [x, y] = if candidate.detector == Detector::Plate { WIDER_CORNERS } else { WIDER };
         let lines = candidate.lines.iter().map(|line| padded(line, x, y)).collect();
         Self { candidate: Candidate { lines, ..candidate.clone() }, stretch: 1.0, wide: true }
     }
 }
+
+/// Slope in degrees from which the box of a text finder cuts a plate's corners.
+const SLOPED: f32 = 3.0;
 
 /// Whether the plate has room to the picture's edges.
 fn inside(picture: &Picture, plate: &Corners) -> bool {

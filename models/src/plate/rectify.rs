@@ -80,6 +80,21 @@ pub fn rectangle(centre: [f32; 2], width: f32, height: f32, angle: f32) -> Corne
     [at(-w / 2.0, -h / 2.0), at(w / 2.0, -h / 2.0), at(w / 2.0, h / 2.0), at(-w / 2.0, h / 2.0)]
 }
 
+/// The same line and height with upright sides; none if it slopes less than `least` degrees or too much for that.
+#[must_use]
+pub fn upright(q: &Corners, least: f32) -> Option<Corners> {
+    let [tl, tr, br, bl] = *q;
+    let middle = |a: [f32; 2], b: [f32; 2]| [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0];
+    let (left, right) = (middle(tl, bl), middle(tr, br));
+    let slope = (right[1] - left[1]).atan2(right[0] - left[0]);
+    if !(least..40.0).contains(&slope.abs().to_degrees()) {
+        return None;
+    }
+    let half = size(q).1 / 2.0 / slope.cos();
+    let at = |p: [f32; 2], y: f32| [p[0], p[1] + y];
+    Some([at(left, -half), at(right, -half), at(right, half), at(left, half)])
+}
+
 /// The least rectangle that holds `a` and `b` along the direction of the longer one.
 #[must_use]
 pub fn joined(a: &Corners, b: &Corners) -> Corners {
@@ -210,6 +225,17 @@ mod tests {
         }
         let tilted = rectangle([0.0, 0.0], 40.0, 10.0, 30.0);
         assert!(tilted[1][1] > tilted[0][1] && size(&tilted).0 > 39.0);
+    }
+
+    #[test]
+    fn sloping_lines_get_upright_sides() {
+        let [tl, tr, br, bl] = upright(&rectangle([100.0, 50.0], 80.0, 20.0, 10.0), 3.0).unwrap();
+        assert!((tl[0] - bl[0]).abs() < 1e-3 && (tr[0] - br[0]).abs() < 1e-3);
+        // as high across the line as before
+        assert!(((bl[1] - tl[1]) * 10f32.to_radians().cos() - 20.0).abs() < 1e-2);
+        assert!(((tr[1] - tl[1]) / (tr[0] - tl[0]) - 10f32.to_radians().tan()).abs() < 1e-3);
+        assert_eq!(upright(&rectangle([100.0, 50.0], 80.0, 20.0, 2.0), 3.0), None);
+        assert_eq!(upright(&[[f32::NAN; 2]; 4], 3.0), None);
     }
 
     #[test]

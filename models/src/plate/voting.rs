@@ -110,8 +110,7 @@ pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
         return None;
     }
     let agreed = literal.iter().filter(|(_, most)| *most).count() >= 2 && first.prior >= EXPECTED;
-    let repeats_shown =
-        !decoder.may_repeat(first.text) || voters.iter().any(|s| s.stretched || s.opinion == Opinion::Plate);
+    let repeats_shown = !decoder.may_repeat(first.text) || voters.iter().any(|s| s.stretched);
     let longer = voters.iter().any(|s| s.wide && decoder.goes_on(first.text, &s.lattice.free_text()));
     let settled = voters.iter().any(|s| s.wide && s.whole)
         && !longer
@@ -122,13 +121,9 @@ pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
         && least(&twins) >= SAME_GLYPH;
     let margin = f64::from(margin);
     let certain = settled && !decoder.expectation.is_open();
-    // what is not certain never looks so; without countries wrong reads reach a margin of 3.5
-    let most = match (certain, decoder.expectation.is_open()) {
-        (true, _) => 1.0,
-        (false, false) => 0.95,
-        (false, true) => 0.85,
-    };
-    let probability = calibrated(margin, most);
+    // without countries wrong reads reach a margin of 3.5
+    let most = if decoder.expectation.is_open() { 0.85 } else { 1.0 };
+    let probability = calibrated(if settled { SETTLED } else { DOUBTFUL }, margin, most);
     let read = PlateRead {
         corners: lead.candidate.corners,
         text: first.text.to_owned(),
@@ -210,24 +205,19 @@ pub(crate) fn grouped(readings: &[Reading]) -> Vec<Vec<&Reading>> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// Margin and the share of reads with it that were right, over the labelled plates of RU, KZ and EU and the reads away
-/// from labels, counted as wrong: `evaluate … --calibration`, table in the README. Flattened at the top, where the
-/// sets are too small to tell 0.98 from 0.999.
-const CALIBRATION: &[(f64, f64)] = &[
-    (-6.0, 0.02),
-    (0.0, 0.15),
-    (0.5, 0.35),
-    (1.0, 0.5),
-    (1.5, 0.75),
-    (2.0, 0.92),
-    (2.5, 0.96),
-    (5.0, 0.985),
-];
+/// Margin and the share of settled reads with it that are taken for right. All of 211 on the labelled photographs were, so
+/// it is not above the lower end of the 95 % interval of that share, 0.982, but for the largest margins.
+const SETTLED: &[(f64, f64)] =
+    &[(-6.0, 0.02), (0.0, 0.15), (1.0, 0.5), (2.0, 0.96), (3.0, 0.975), (5.0, 0.985)];
+/// The same for all other reads, those away from labels counted as wrong. It was fitted on one half of the photographs and
+/// held against the other, both ways (the README's table): nearly flat, as what leaves a read unsettled is seldom its margin.
+const DOUBTFUL: &[(f64, f64)] =
+    &[(-6.0, 0.02), (0.0, 0.3), (0.5, 0.4), (1.0, 0.45), (2.0, 0.55), (3.0, 0.65), (5.0, 0.8)];
 
-/// Chance that a read is right, by its margin: straight lines between the measured points. `most` caps it.
-fn calibrated(margin: f64, most: f64) -> f64 {
+/// Chance that a read is right, by its margin: straight lines between the points of a table. `most` caps it.
+fn calibrated(table: &[(f64, f64)], margin: f64, most: f64) -> f64 {
     let mut before = (f64::MIN, 0.02);
-    for &(at, p) in CALIBRATION {
+    for &(at, p) in table {
         if margin < at {
             let part = ((margin - before.0) / (at - before.0)).clamp(0.0, 1.0);
             return (before.1 + part * (p - before.1)).min(most);
@@ -248,15 +238,19 @@ mod tests {
 
     #[test]
     fn probability_grows_with_the_margin() {
-        let mut last = 0.0;
-        for step in -100..100 {
-            let p = calibrated(f64::from(step) / 10.0, 1.0);
-            assert!((0.0..=1.0).contains(&p) && p >= last, "{step} {p} {last}");
-            last = p;
+        for table in [SETTLED, DOUBTFUL] {
+            let mut last = 0.0;
+            for step in -100..100 {
+                let p = calibrated(table, f64::from(step) / 10.0, 1.0);
+                assert!((0.0..=1.0).contains(&p) && p >= last, "{step} {p} {last}");
+                last = p;
+            }
+            assert!(calibrated(table, f64::MIN, 1.0) <= 0.02);
         }
-        assert!(calibrated(9.0, 1.0) > 0.98 && calibrated(9.0, 0.85) <= 0.85);
-        assert!(calibrated(f64::MIN, 1.0) <= 0.02);
-        assert!((calibrated(1.0, 1.0) - 0.5).abs() < 1e-9);
+        assert!(calibrated(SETTLED, 9.0, 1.0) > 0.98 && calibrated(SETTLED, 9.0, 0.85) <= 0.85);
+        assert!((calibrated(SETTLED, 1.0, 1.0) - 0.5).abs() < 1e-9);
+        // what is certain says so, what is not never does: 0.9 is what a consensus wants
+        assert!(calibrated(SETTLED, AGREED.into(), 1.0) >= 0.9 && calibrated(DOUBTFUL, 9.0, 1.0) < 0.9);
     }
 
     /// A crop that a reader reads as this text, each sign with this probability.
@@ -293,7 +287,7 @@ mod tests {
     fn a_plate_is_certain_only_if_two_readers_read_it_as_it_stands() {
         use Opinion::{General, Plate, Second};
         let site = at_site(&["RU"]);
-        let text = "A123BC77";
+        let text = "A123BC96";
         let all_by = |who| voted(&site, &[(who, false, text), (who, false, text), (who, true, text)]);
         for who in [Plate, General, Second] {
             assert_eq!(all_by(who), (text.to_owned(), false), "{who:?}");
@@ -301,8 +295,11 @@ mod tests {
         let agreed = [(Plate, false, text), (Plate, true, text), (General, true, text)];
         assert_eq!(voted(&site, &agreed), (text.to_owned(), true));
         // the other one reads a sign that the format does not let through
-        let repaired = [(Plate, false, text), (Plate, true, text), (General, true, "A123BQ77")];
+        let repaired = [(Plate, false, text), (Plate, true, text), (General, true, "A123BQ96")];
         assert!(!voted(&site, &repaired).1);
+        // two equal signs may be three: no crop is stretched
+        let repeat = [(Plate, false, "A123BC77"), (Plate, true, "A123BC77"), (General, true, "A123BC77")];
+        assert_eq!(voted(&site, &repeat), ("A123BC77".to_owned(), false));
         // without a country the plate is as settled, and never certain
         assert_eq!(voted(&at_site(&[]), &agreed), (text.to_owned(), true));
     }
@@ -311,11 +308,13 @@ mod tests {
     fn a_crop_that_shows_more_signs_forbids_certainty() {
         use Opinion::{General, Plate};
         let site = at_site(&["RU"]);
-        let short = "A123BC77";
+        let short = "A123BC16";
         let cut = [(Plate, false, short), (General, false, short)];
         assert!(!voted(&site, &cut).1, "no crop with room at both ends");
-        for (wide, who) in [("A123BC777", Plate), ("A123BC777", General), ("A123BC774", Plate)] {
-            let (text, certain) = voted(&site, &[cut[0], cut[1], (Plate, true, short), (who, true, wide)]);
+        let whole = (Plate, true, short);
+        assert!(voted(&site, &[cut[0], cut[1], whole]).1, "the same with one");
+        for (wide, who) in [("A123BC161", Plate), ("A123BC163", General), ("A123BC164", Plate)] {
+            let (text, certain) = voted(&site, &[cut[0], cut[1], whole, (who, true, wide)]);
             assert!(text == wide || !certain, "{text} {certain} though {who:?} reads {wide}");
         }
     }
