@@ -196,12 +196,19 @@ pub(crate) fn planes(
     let mut out = vec![0.0; 3 * plane];
     let columns = mat.cols().unsigned_abs() as usize;
     let pixels = mat.data_bytes()?;
-    for (channel, (target, mean)) in out.chunks_exact_mut(plane.max(1)).zip(mean).enumerate() {
-        for (row, target) in
-            pixels.chunks_exact((columns * 3).max(1)).zip(target.chunks_exact_mut(padded_width.max(1)))
-        {
-            for (value, target) in row.iter().skip(channel).step_by(3).zip(target) {
-                *target = (f32::from(*value) - mean) * scale;
+    let (blue, others) = out.split_at_mut(plane);
+    let (green, red) = others.split_at_mut(plane);
+    let width = padded_width.max(1);
+    let targets =
+        blue.chunks_exact_mut(width).zip(green.chunks_exact_mut(width)).zip(red.chunks_exact_mut(width));
+    for (row, ((blue, green), red)) in pixels.chunks_exact((columns * 3).max(1)).zip(targets) {
+        for (pixel, ((b, g), r)) in row.chunks_exact(3).zip(blue.iter_mut().zip(green).zip(red)) {
+            if let [x, y, z] = *pixel {
+                (*b, *g, *r) = (
+                    (f32::from(x) - mean[0]) * scale,
+                    (f32::from(y) - mean[1]) * scale,
+                    (f32::from(z) - mean[2]) * scale,
+                );
             }
         }
     }
