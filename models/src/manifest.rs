@@ -238,6 +238,7 @@ mod tests {
             "text-reader",
             "second-reader",
             "plate-corners",
+            "plate-text",
             "plate-finder",
             "face-finder",
             "face-template",
@@ -261,7 +262,7 @@ mod tests {
             assert_eq!(Path::new(&path).file_name().unwrap().to_str(), Some(model.file.as_str()));
             count += 1;
         }
-        assert_eq!(count, 1);
+        assert_eq!(count, 2, "plate-corners and plate-text");
     }
 
     #[test]

@@ -35,46 +35,73 @@ pub(crate) fn find_texts(
     text_boxes(map, width, height, scale)
 }
 
+/// What strips a reader takes, and how many columns make a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Form {
+    /// Height of a strip in pixels.
+    pub(crate) height: i32,
+    /// Columns of a frame.
+    pub(crate) stride: i32,
+    /// Widths of the input, ascending: a few fixed ones, so that ONNX Runtime does not plan its memory anew for each
+    /// crop. Wider strips are squeezed.
+    pub(crate) widths: [i32; 4],
+}
+
+/// PP-OCR's readers.
+pub(crate) const PP_OCR: Form =
+    Form { height: READ_HEIGHT, stride: 8, widths: [160, 240, 320, MAX_READ_WIDTH] };
+
+/// `plate-text`, trained in `models/training`.
+pub(crate) const PLATE_TEXT: Form = Form { height: 32, stride: 4, widths: [112, 160, 216, 320] };
+
+impl Form {
+    /// Most columns of a strip.
+    pub(crate) fn widest(&self) -> i32 {
+        self.widths.into_iter().fold(1, i32::max)
+    }
+
+    /// The width of the input for a strip of so many columns.
+    fn width(&self, columns: i32) -> usize {
+        let fitting = self.widths.into_iter().find(|w| columns <= *w);
+        fitting.unwrap_or_else(|| self.widest()).unsigned_abs() as usize
+    }
+}
+
 /// The lattice of one line, from its strip of height [`READ_HEIGHT`].
 pub(crate) fn read_strip(
     reader: &mut impl Infer,
     alphabet: &[Option<usize>],
     crop: &Mat,
 ) -> Result<Lattice, ModelError> {
-    let read = read_strips(reader, "text-reader", alphabet, std::slice::from_ref(crop))?;
+    let read = read_strips(reader, "text-reader", PP_OCR, alphabet, std::slice::from_ref(crop))?;
     Ok(Lattice::new(&read.into_iter().next().unwrap_or_default()))
-}
-
-/// The width of the reader's input for a strip of this width: a few fixed ones, so that ONNX Runtime does not plan its
-/// memory anew for each crop.
-pub(crate) fn read_width(columns: i32) -> usize {
-    [160, 240, 320].into_iter().find(|w| columns <= *w).unwrap_or(MAX_READ_WIDTH).unsigned_abs() as usize
 }
 
 /// Probabilities of blank and the 36 signs in each frame of a strip.
 pub(crate) type Frames = Vec<[f32; CLASSES]>;
 
-/// What stands in several strips of height [`READ_HEIGHT`], read in one run at the width that holds the widest.
+/// What stands in several strips, read in one run at the width that holds the widest.
 pub(crate) fn read_strips(
     reader: &mut impl Infer,
     name: &str,
+    form: Form,
     alphabet: &[Option<usize>],
     crops: &[Mat],
 ) -> Result<Vec<Frames>, ModelError> {
     let Some(widest) = crops.iter().map(MatTraitConst::cols).max() else { return Ok(Vec::new()) };
-    let (width, height) = (read_width(widest), READ_HEIGHT.unsigned_abs() as usize);
+    let (width, height) = (form.width(widest), form.height.unsigned_abs() as usize);
     let mut input = Vec::with_capacity(crops.len() * 3 * width * height);
     for crop in crops {
         input.extend(planes(crop, width, height, [127.5; 3], 1.0 / 127.5)?);
     }
-    let (frames, signs) = (width / 8, alphabet.len());
+    let (frames, signs) = (width / form.stride.unsigned_abs().max(1) as usize, alphabet.len());
     let outputs = reader.infer([crops.len(), 3, height, width], &input)?;
     let values = output(&outputs, 0, name, &[crops.len(), frames, signs])?;
     // 37 classes of some thousand signs: the others are what is missing to 1
     let known: Vec<(usize, usize)> =
         alphabet.iter().enumerate().filter_map(|(sign, class)| Some((sign, (*class)?))).collect();
     let reduced = |(crop, values): (&Mat, &[f32])| {
-        let columns = crop.cols().clamp(1, MAX_READ_WIDTH).unsigned_abs() as usize;
+        let columns = crop.cols().clamp(1, form.widest()).unsigned_abs() as usize;
         let used = (frames * columns).div_ceil(width) + 1;
         let reduce = |frame: &[f32]| {
             let mut classes = [0.0; CLASSES];

@@ -16,7 +16,8 @@ fn reader(countries: &[&str]) -> Option<PlateReader> {
     let local = root().join(".local");
     let manifest = Manifest::builtin().unwrap();
     let library = local.join("lib").join(&manifest.library_here()?.file);
-    if !library.exists() || !local.join("models/plate-corners.onnx").exists() {
+    let there = |file: &str| local.join("models").join(file).exists();
+    if !library.exists() || !there("plate-corners.onnx") || !there("plate-text.onnx") {
         println!("skipped: no models in {} (cargo xtask setup fetches them)", local.display());
         return None;
     }

@@ -2,7 +2,7 @@
 
 use super::detect::{Candidate, geometry};
 use super::formats::{Expectation, Formats};
-use super::grammar::{Decoded, Edges, align, decode, sign_set};
+use super::grammar::{Decoded, Edges, JUNK, align, decode, sign_set};
 use super::inference::Opinion;
 use super::lattice::Lattice;
 
@@ -41,6 +41,8 @@ pub(crate) struct Reading {
     pub(crate) stretched: bool,
     /// Lies inside the picture.
     pub(crate) whole: bool,
+    /// How sure the plate finder is of a plate there; 0 where it sees none.
+    pub(crate) proposed: f32,
 }
 
 impl Reading {
@@ -86,13 +88,23 @@ impl Decoder {
                 continue;
             }
             let floor = best.max(EMIT + CLIP) - BEAM - prior;
+            // nor are signs beyond the shape's cheap
+            let beyond = signs.saturating_sub(shape.positions.len());
+            let badge = self.formats.badges(shape).map(str::len).max().unwrap_or(0);
+            if -JUNK * (beyond.saturating_sub(badge) as f32) < floor {
+                continue;
+            }
             let Some(decoded) = decode(&lattice, &edges, &shape.positions, floor) else { continue };
             best = best.max(decoded.score + prior);
             let mut add = |decoded: Decoded, skip: usize, price: f32| {
                 let rest = |text: &str| text.chars().skip(skip).collect::<String>();
-                let price = prior + form - price;
-                texts.push((rest(&decoded.text), decoded.score + price));
-                texts.extend(decoded.runners_up.iter().map(|(text, score)| (rest(text), score + price)));
+                let own = std::iter::once((&decoded.text, decoded.score));
+                let others = decoded.runners_up.iter().map(|(text, score)| (text, *score));
+                texts.extend(own.chain(others).map(|(text, score)| {
+                    let text = rest(text);
+                    let prior = self.expectation.prior_of(shape, &text);
+                    (text, score + prior + form - price)
+                }));
             };
             add(decoded, 0, 0.0);
             for badge in
@@ -130,6 +142,7 @@ impl Decoder {
             wide: false,
             stretched: false,
             whole: false,
+            proposed: 0.0,
         })
     }
 
@@ -147,7 +160,7 @@ impl Decoder {
     /// The best prior of the shapes that the text has.
     pub(crate) fn prior(&self, text: &str) -> f32 {
         let fitting = self.formats.shapes().iter().filter(|shape| shape.matches(text));
-        fitting.map(|shape| self.expectation.prior(shape)).fold(-FREE, f32::max)
+        fitting.map(|shape| self.expectation.prior_of(shape, text)).fold(-FREE, f32::max)
     }
 
     /// Whether a format has the text.
@@ -163,6 +176,21 @@ impl Decoder {
             self.prior(&longer) >= EXPECTED
         };
         text.char_indices().zip(text.chars().skip(1)).any(|(one, next)| one.1 == next && doubled(one))
+    }
+
+    /// Whether what was read goes on beyond this text to another plate of an expected format: then this one may be cut off.
+    pub(crate) fn goes_on(&self, text: &str, read: &str) -> bool {
+        let (own, read): (Vec<char>, Vec<char>) = (text.chars().collect(), read.chars().collect());
+        let alike =
+            |a: char, b: char| a == b || matches!((a, b), ('O', '0') | ('0', 'O') | ('I', '1') | ('1', 'I'));
+        let expected = |longer: String| self.prior(&longer) >= EXPECTED;
+        read.windows(own.len().max(1)).enumerate().any(|(at, part)| {
+            let here = part.iter().zip(&own).all(|(a, b)| alike(*a, *b));
+            let before = at.checked_sub(1).and_then(|before| read.get(before));
+            let after = read.get(at + own.len());
+            here && (before.is_some_and(|sign| expected(format!("{sign}{text}")))
+                || after.is_some_and(|sign| expected(format!("{text}{sign}"))))
+        })
     }
 
     /// The country of the text, if only one of the likely ones has it.

@@ -4,15 +4,46 @@ use super::grammar::{SignSet, sign_set};
 use super::lattice::class_of;
 use crate::ModelError;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// One shape, with all the formats that have it.
 #[derive(Clone, Debug)]
 pub struct Shape {
     /// Which signs can stand at each position.
     pub positions: Vec<SignSet>,
-    /// Country and handicap (nats, 0 or more) of each format with this shape.
-    pub formats: Vec<(String, f32)>,
+    /// The formats with this shape.
+    pub formats: Vec<Format>,
+}
+
+/// One format of a country.
+#[derive(Clone, Debug)]
+pub struct Format {
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// How much less likely it is than a common one, in nats, 0 or more.
+    pub handicap: f32,
+    /// The codes (of regions, districts) that are in use, if they are known.
+    codes: Option<Arc<Codes>>,
+}
+
+/// Codes that texts of a format begin or end with.
+#[derive(Debug)]
+struct Codes {
+    ending: bool,
+    known: BTreeSet<String>,
+}
+
+/// Handicap of a code that is not in the list, in nats: lists grow old.
+const STRANGE: f32 = 3.0;
+
+impl Format {
+    /// What the text pays for a code that is not in use.
+    fn strange(&self, text: &str) -> f32 {
+        let Some(codes) = &self.codes else { return 0.0 };
+        let fits = |code: &String| if codes.ending { text.ends_with(code) } else { text.starts_with(code) };
+        if codes.known.iter().any(fits) { 0.0 } else { STRANGE }
+    }
 }
 
 impl Shape {
@@ -36,8 +67,23 @@ pub struct Formats {
 #[serde(deny_unknown_fields)]
 struct Table {
     sets: BTreeMap<char, String>,
+    codes: BTreeMap<String, CodesRow>,
     badges: BTreeMap<String, String>,
     format: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CodesRow {
+    at: End,
+    known: String,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "snake_case")]
+enum End {
+    Start,
+    End,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +96,8 @@ struct Row {
     patterns: Vec<String>,
     #[serde(default)]
     handicap: f32,
+    /// Name of the list of codes.
+    codes: Option<String>,
 }
 
 impl Formats {
@@ -60,8 +108,23 @@ impl Formats {
     pub fn builtin() -> Result<Self, ModelError> {
         let fault = |reason: String| ModelError::Manifest(format!("formats.toml: {reason}"));
         let table: Table = toml::from_str(include_str!("formats.toml")).map_err(|e| fault(e.to_string()))?;
+        let lists: BTreeMap<String, Arc<Codes>> = table
+            .codes
+            .iter()
+            .map(|(name, list)| {
+                let known = list.known.split_whitespace().map(str::to_owned).collect();
+                (name.clone(), Arc::new(Codes { ending: list.at == End::End, known }))
+            })
+            .collect();
         let mut shapes: Vec<Shape> = Vec::new();
         for row in table.format {
+            let codes = match &row.codes {
+                None => None,
+                Some(name) => match lists.get(name) {
+                    Some(list) => Some(list.clone()),
+                    None => return Err(fault(format!("{}: no codes `{name}`", row.country))),
+                },
+            };
             for pattern in &row.patterns {
                 let position = |c: char| match table.sets.get(&c) {
                     Some(signs) => Ok(sign_set(signs)),
@@ -69,7 +132,8 @@ impl Formats {
                     None => Err(fault(format!("pattern {pattern} of {}: no set `{c}`", row.country))),
                 };
                 let positions = pattern.chars().map(position).collect::<Result<Vec<_>, _>>()?;
-                let format = (row.country.clone(), row.handicap);
+                let format =
+                    Format { country: row.country.clone(), handicap: row.handicap, codes: codes.clone() };
                 match shapes.iter_mut().find(|shape| shape.positions == positions) {
                     Some(shape) => shape.formats.push(format),
                     None => shapes.push(Shape { positions, formats: vec![format] }),
@@ -87,7 +151,7 @@ impl Formats {
 
     /// What may stand before a text of this shape on the strip beside the number.
     pub fn badges<'a>(&'a self, shape: &'a Shape) -> impl Iterator<Item = &'a str> {
-        let on = |country: &String| shape.formats.iter().any(|(c, _)| c == country);
+        let on = |country: &String| shape.formats.iter().any(|f| f.country == *country);
         self.badges.iter().filter(move |(country, _)| on(country)).map(|(_, badge)| badge.as_str())
     }
 
@@ -95,7 +159,7 @@ impl Formats {
     #[must_use]
     pub fn countries(&self) -> Vec<&str> {
         let mut all: Vec<&str> =
-            self.shapes.iter().flat_map(|s| &s.formats).map(|(c, _)| c.as_str()).collect();
+            self.shapes.iter().flat_map(|s| &s.formats).map(|f| f.country.as_str()).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -135,15 +199,21 @@ impl Expectation {
         self.countries.is_empty()
     }
 
-    fn handicap(&self, (country, handicap): &(String, f32)) -> f32 {
-        let foreign = !self.is_open() && !self.countries.contains(country);
-        handicap + if foreign { FOREIGN } else { 0.0 }
+    fn handicap(&self, format: &Format) -> f32 {
+        let foreign = !self.is_open() && !self.countries.contains(&format.country);
+        format.handicap + if foreign { FOREIGN } else { 0.0 }
     }
 
     /// The least handicap of the formats of a shape.
     #[must_use]
     pub fn prior(&self, shape: &Shape) -> f32 {
         -shape.formats.iter().map(|f| self.handicap(f)).fold(f32::MAX, f32::min)
+    }
+
+    /// The least handicap that a text of this shape has.
+    #[must_use]
+    pub fn prior_of(&self, shape: &Shape, text: &str) -> f32 {
+        -shape.formats.iter().map(|f| self.handicap(f) + f.strange(text)).fold(f32::MAX, f32::min)
     }
 
     /// The country of a text, when all the likely formats that fit it are of one country.
@@ -154,7 +224,7 @@ impl Expectation {
             .iter()
             .filter(|shape| shape.matches(text))
             .flat_map(|shape| &shape.formats)
-            .map(|f| (f.0.as_str(), self.handicap(f)))
+            .map(|f| (f.country.as_str(), self.handicap(f) + f.strange(text)))
             .collect();
         let least = fitting.iter().map(|f| f.1).fold(f32::MAX, f32::min);
         let mut likely = fitting.iter().filter(|f| f.1 < least + AMBIGUOUS).map(|f| f.0);
@@ -183,7 +253,7 @@ mod tests {
                 let fits = formats
                     .shapes()
                     .iter()
-                    .any(|shape| shape.matches(text) && shape.formats.iter().any(|(c, _)| c == country));
+                    .any(|shape| shape.matches(text) && shape.formats.iter().any(|f| f.country == country));
                 assert!(fits, "{country} {text}");
                 checked += 1;
             }
@@ -215,6 +285,30 @@ mod tests {
         assert_eq!(site(&["KZ", "AM"]).country("123AB02", &formats), None);
         assert_eq!(site(&["RU", "KZ"]).country("A123BC77", &formats).as_deref(), Some("RU"));
         assert_eq!(site(&["RU"]).country("", &formats), None);
+    }
+
+    #[test]
+    fn a_code_that_is_not_in_use_pays_and_excludes_nothing() {
+        let formats = Formats::builtin().unwrap();
+        let prior = |country: &str, text: &str| {
+            let site = Expectation::new(&[country.to_owned()], &formats).unwrap();
+            let own = formats.shapes().iter().filter(|shape| shape.matches(text));
+            own.map(|shape| site.prior_of(shape, text)).fold(f32::MIN, f32::max)
+        };
+        for (country, known, strange) in [
+            ("RU", "A123BC777", "A123BC778"),
+            ("RU", "AB1234190", "AB1234191"),
+            ("KZ", "123ABC20", "123ABC21"),
+            ("UA", "AA1234BB", "IT1234BB"),
+            ("PL", "KOL12345", "KQL12345"),
+            ("SK", "RK123AB", "RX123AB"),
+            ("UZ", "01A123BC", "02A123BC"),
+        ] {
+            let lost = prior(country, known) - prior(country, strange);
+            assert!((lost - STRANGE).abs() < 1e-6, "{country} {known} {strange}: {lost}");
+            let site = Expectation::new(&[country.to_owned()], &formats).unwrap();
+            assert_eq!(site.country(known, &formats).as_deref(), Some(country), "{known}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::lattice::{CLASSES, Lattice, class_of, sign_of};
 
 /// Price of skipping one sign before or after the text, in nats.
-const JUNK: f32 = 4.0;
+pub(crate) const JUNK: f32 = 4.0;
 const NEVER: f32 = -1e9;
 /// Most signs at either end that a crop may have cut off.
 pub const MOST_CUT: usize = 3;
@@ -112,7 +112,10 @@ pub fn decode(lattice: &Lattice, edges: &Edges, positions: &[SignSet], floor: f3
     let mut total = NEVER;
     for t in 0..n {
         let mut next_top = vec![Top::default(); length];
-        for i in 0..length {
+        // no value ever grows: when all are below the floor, nothing reaches it
+        let mut alive = edges.enter(t + 1);
+        // each position needs a frame of its own, before and after
+        for i in (length + t).saturating_sub(n)..length.min(t + 1) {
             for &class in &signs[i] {
                 let stay = if t == 0 { NEVER } else { sign_end[at(t - 1, i)][class] };
                 let enter = match (i, t) {
@@ -124,9 +127,15 @@ pub fn decode(lattice: &Lattice, edges: &Edges, positions: &[SignSet], floor: f3
                 sign_end[at(t, i)][class] = value;
                 next_top[i].add(class, value);
             }
+            alive = alive.max(next_top[i].first);
             if t > 0 {
-                blank_end[at(t, i)] = frames[t][0] + blank_end[at(t - 1, i)].max(top[i].first);
+                let blank = frames[t][0] + blank_end[at(t - 1, i)].max(top[i].first);
+                blank_end[at(t, i)] = blank;
+                alive = alive.max(blank);
             }
+        }
+        if alive.max(total) < floor {
+            return None;
         }
         top = next_top;
         let last = at(t, length - 1);
@@ -407,6 +416,24 @@ mod tests {
             prop_assert!((aligned - all[0].0).abs() < 1e-3, "{} {:?}", aligned, all[0]);
             prop_assert!((got.score - all[0].0).abs() < 1e-3, "{:?} {:?}", got, all[0]);
             prop_assert!((got.runners_up[0].1 - all[1].0).abs() < 1e-3, "{:?} {:?}", got, all[1]);
+        }
+
+        #[test]
+        fn a_condensed_lattice_says_the_same(
+            text in "[A-C]{2}[0-9]{3}", sure in 0.9f32..0.999, runs in proptest::collection::vec((1usize..4, 1usize..4), 5),
+        ) {
+            let frames: String = text.chars().zip(&runs).map(|(sign, (on, off))| sign.to_string().repeat(*on) + &"-".repeat(*off)).collect();
+            let whole = lattice(&frames, sure);
+            let short = whole.condensed();
+            prop_assert!(short.frames().len() <= whole.frames().len());
+            let (a, b) = (best(&whole, "LLDDD"), best(&short, "LLDDD"));
+            prop_assert_eq!(&a.text, &text);
+            prop_assert_eq!(&b.text, &text);
+            prop_assert!((a.score - b.score).abs() < 1e-3);
+            for ((_, a), (_, b)) in a.runners_up.iter().zip(&b.runners_up) {
+                // one sign of two frames is no longer two look-alikes
+                prop_assert!(*b <= a + 0.05, "{} {}", a, b);
+            }
         }
 
         #[test]

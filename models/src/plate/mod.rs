@@ -1,5 +1,5 @@
-//! Plates: found by a text finder and a plate finder, rectified, read into a lattice, decoded under the formats of the
-//! expected countries.
+//! Plates: found by a plate finder and a text finder, rectified, read into lattices by a plate reader and general text
+//! readers, decoded under the formats of the expected countries.
 
 pub mod corner_finder;
 mod decoding;
@@ -25,13 +25,14 @@ pub struct PlateOptions {
     pub countries: Vec<String>,
     /// Threads of one inference, 1 to 64.
     pub threads: usize,
-    /// Most crops that are read in one picture, by either reader: bounds the time a picture full of text can take.
+    /// Most crops that are read in one picture by the general readers, and half of those that the plate reader may read:
+    /// bounds the time a picture full of text can take.
     pub max_reads: usize,
 }
 
 impl Default for PlateOptions {
     fn default() -> Self {
-        Self { countries: Vec::new(), threads: 2, max_reads: 16 }
+        Self { countries: Vec::new(), threads: 2, max_reads: 12 }
     }
 }
 

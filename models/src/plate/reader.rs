@@ -1,18 +1,18 @@
-//! The chain, cheap steps first: the plate finder's places are read, and only where that leaves doubt the text finder,
-//! close-ups and the second reader are asked.
+//! The chain, cheap steps first: the plate finder's places are read by the plate reader, then by a general one, and only
+//! where that leaves doubt the text finder, close-ups and the second general reader are asked.
 
 use super::decoding::{Decoder, Reading};
 use super::detect::{Candidate, Found, candidates, proposals};
 use super::formats::{Expectation, Formats};
 use super::inference::{Networks, Opinion, since};
-use super::rectify::{bounds, overlap, padded, size};
+use super::rectify::{bounds, overlap, padded, size, upright};
 use super::voting::{Verdict, grouped, vote};
 use super::{Detector, PlateOptions, PlateRead, StageMilliseconds};
 use crate::{Corners, ModelError, ModelStore, Picture, Runtime};
 use std::time::Instant;
 
 /// Places of the plate finder that are read before the text finder is asked.
-const FIRST_PLACES: usize = 3;
+const FIRST_PLACES: usize = 4;
 /// Candidates of a sweep that are read.
 const SWEEP_READS: usize = 8;
 /// Places that are looked at a second time.
@@ -23,8 +23,17 @@ const WIDER: [f32; 2] = [0.25, 0.05];
 const WIDER_CORNERS: [f32; 2] = [0.12, 0.1];
 /// Room, as a part of its width, that a plate needs to the picture's edges to count as whole.
 const WHOLE: f32 = 0.05;
+/// Crops that the cheap reader may read for one of the others.
+const CHEAP: usize = 2;
 /// Stretch that pulls repeated signs apart.
 const STRETCHED: f32 = 1.35;
+/// Stretch of crops with room at both ends for the plate reader.
+const WIDE_STRETCH: f32 = 1.2;
+/// The plate reader's crops are stretched to at least this width by height, at most so much; narrower ones than the second
+/// are not of one line.
+const ASPECT: f32 = 4.0;
+const MOST_STRETCH: f32 = 1.7;
+const SQUEEZED: f32 = 2.0;
 /// Crops read from a close-up.
 const CLOSE_READS: usize = 2;
 /// Where nothing was read, the finders look again at this zoom, if the picture has more pixels on its long side
@@ -34,6 +43,17 @@ const PLATE_ZOOM: f32 = 2.0;
 const ZOOM_FROM: u32 = 800;
 /// A proposal of the plate finder that is weaker than this does not hold up a picture whose plate is certain.
 const DOUBT: f32 = 0.4;
+/// A proposal weaker than this is not read where the rest is clear.
+const WEAK: f32 = 0.2;
+/// A proposal that is surer than this is read by the general reader though the cheap one sees nothing there.
+const SURE: f32 = 0.5;
+/// Score of a text in a crop that is worth the general reader's look.
+const SHOWN: f32 = -7.0;
+/// A plate of a weak proposal holds up a picture only if it is as probable as this; a picture without a plate as probable is
+/// looked at more closely.
+const LIKELY: f64 = 0.45;
+/// A read at a proposal that is weaker than [`DOUBT`] is told only if it is as probable as this.
+const TOLD: f64 = 0.4;
 /// Score of the plate finder that a text without format needs to be a plate.
 const BACKED: f32 = 0.6;
 
@@ -57,9 +77,27 @@ struct Sight<'a> {
     looked_at: Vec<Corners>,
     /// Crops that may still be read.
     left: usize,
+    /// The same by the cheap reader.
+    left_cheap: usize,
 }
 
 impl Sight<'_> {
+    /// Whether a text with at least this score was read there.
+    fn shows(&self, place: &Candidate, score: f32) -> bool {
+        self.readings.iter().any(|r| r.best() >= score && same_place(&r.candidate.corners, &place.corners))
+    }
+
+    /// The same in this very crop.
+    fn shows_in(&self, crop: &Candidate, score: f32) -> bool {
+        self.readings.iter().any(|r| r.best() >= score && same_crop(&r.candidate.corners, &crop.corners))
+    }
+
+    /// How sure the plate finder is of a plate there; 0 where it sees none.
+    fn proposed(&self, corners: &Corners) -> f32 {
+        let here = self.plates.iter().filter(|f| same_place(&f.corners, corners));
+        here.map(|f| f.score).fold(0.0, f32::max)
+    }
+
     /// Whether this crop was read.
     fn knows(&self, candidate: &Candidate) -> bool {
         self.readings.iter().any(|r| !r.wide && same_crop(&r.candidate.corners, &candidate.corners))
@@ -71,10 +109,14 @@ impl Sight<'_> {
 enum Step {
     /// Stretched, if the text may hide a repeat.
     Repeats,
+    /// As it is, by the general reader.
+    General,
     /// With room at both ends: is it cut off?
     Widen,
     /// As the text finder sees it in a close-up.
     CloseUp,
+    /// With upright sides, if it slopes.
+    Upright,
     /// By the second reader.
     SecondReader,
     /// Stretched: are there repeats?
@@ -138,8 +180,9 @@ impl PlateReader {
             empty: Vec::new(),
             looked_at: Vec::new(),
             left: self.options.max_reads,
+            left_cheap: CHEAP * self.options.max_reads,
         };
-        self.first_look(&mut sight, DOUBT)?;
+        self.first_look(&mut sight, WEAK)?;
         if !self.enough(&sight) {
             self.first_look(&mut sight, 0.0)?;
             self.second_looks(&mut sight)?;
@@ -149,12 +192,14 @@ impl PlateReader {
             self.second_looks(&mut sight)?;
         }
         let larger = picture.width().max(picture.height()) > ZOOM_FROM;
-        let empty =
-            |this: &Self, sight: &Sight<'_>| !this.verdicts(sight).iter().any(|v| v.read.probability >= 0.5);
+        let empty = |this: &Self, sight: &Sight<'_>| {
+            !this.verdicts(sight).iter().any(|v| v.read.probability >= LIKELY)
+        };
         if larger && empty(self, &sight) {
             sight.left = sight.left.max(self.options.max_reads / 2);
+            sight.left_cheap = sight.left_cheap.max(self.options.max_reads);
             sight.plates.extend(self.networks.plates(picture, PLATE_ZOOM)?);
-            self.first_look(&mut sight, DOUBT)?;
+            self.first_look(&mut sight, WEAK)?;
             self.second_looks(&mut sight)?;
             if empty(self, &sight) {
                 self.sweep(&mut sight, ZOOM)?;
@@ -166,7 +211,9 @@ impl PlateReader {
         spent.inference = self.networks.inference();
         spent.total = since(start);
         self.milliseconds = spent;
-        let mut reads: Vec<PlateRead> = verdicts.into_iter().map(|v| v.read).collect();
+        // what no finder took for a plate is worth telling only if it reads like one
+        let told = verdicts.into_iter().filter(|v| v.proposed >= DOUBT || v.read.probability >= TOLD);
+        let mut reads: Vec<PlateRead> = told.map(|v| v.read).collect();
         let order = |read: &PlateRead| {
             read.margin + 1.5 * f64::from(size(&read.corners).0.max(1.0) / picture.width() as f32).ln()
         };
@@ -177,17 +224,24 @@ impl PlateReader {
         Ok(reads)
     }
 
-    /// Reads the places of the plate finder that are as sure as this, each as it is and with room at both ends.
+    /// Reads the places of the plate finder that are as sure as this, each as it is and with room at both ends; where
+    /// that shows a text, or the finder is sure of a plate, the general reader is asked as well.
     fn first_look(&mut self, sight: &mut Sight<'_>, least: f32) -> Result<(), ModelError> {
         let places: Vec<Candidate> = proposals(&sight.plates)
             .into_iter()
             .filter(|place| place.score >= least && !sight.knows(place))
             .take(FIRST_PLACES)
             .collect();
+        let crops: Vec<Crop> = places.iter().map(Crop::narrow).collect();
+        self.look(sight, &crops, Opinion::Plate)?;
+        let worth = |place: &&Candidate| place.score >= SURE || sight.shows(place, f32::MIN);
+        let crops: Vec<Crop> = places.iter().filter(worth).map(Crop::wide).collect();
+        self.look(sight, &crops, Opinion::Plate)?;
         for place in places {
-            self.look(sight, &[Crop::narrow(&place), Crop::wide(&place)], Opinion::First)?;
-            let shown = sight.readings.iter().any(|r| same_place(&r.candidate.corners, &place.corners));
-            if !shown {
+            if place.score >= SURE || sight.shows(&place, SHOWN) {
+                self.look(sight, &[Crop::wide(&place)], Opinion::General)?;
+            }
+            if !sight.shows(&place, f32::MIN) {
                 let here = sight.plates.iter().filter(|f| same_place(&f.corners, &place.corners));
                 sight.empty.extend(here.map(|f| f.corners));
             }
@@ -196,19 +250,19 @@ impl PlateReader {
     }
 
     /// Whether the picture needs no further look: a plate is certain, and no proposal of the plate finder is left open.
-    /// One that was read and shows nothing like a plate is not open.
+    /// One that was read and shows nothing like a plate is not open; a weak one is only if it does.
     fn enough(&self, sight: &Sight<'_>) -> bool {
         let verdicts = self.verdicts(sight);
         let open = |f: &Found| {
             let mut here = verdicts.iter().filter(|v| same_place(&v.read.corners, &f.corners)).peekable();
             let read = || sight.readings.iter().any(|r| same_place(&r.candidate.corners, &f.corners));
             if here.peek().is_some() {
-                !here.any(|v| v.settled)
+                !here.any(|v| v.settled || (f.score < DOUBT && v.read.probability < LIKELY))
             } else {
-                !read() && !sight.empty.contains(&f.corners)
+                f.score >= DOUBT && !read() && !sight.empty.contains(&f.corners)
             }
         };
-        verdicts.iter().any(|v| v.settled) && !sight.plates.iter().any(|f| f.score >= DOUBT && open(f))
+        verdicts.iter().any(|v| v.settled) && !sight.plates.iter().any(open)
     }
 
     /// Runs the text finder and reads what it found, except on places that are settled.
@@ -216,10 +270,18 @@ impl PlateReader {
         let texts = self.networks.texts(sight.picture, zoom)?;
         let done: Vec<Corners> =
             self.verdicts(sight).into_iter().filter(|v| v.settled).map(|v| v.read.corners).collect();
-        for candidate in candidates(&texts, &sight.plates, SWEEP_READS) {
-            let settled = done.iter().any(|place| same_place(place, &candidate.corners));
-            if !settled && !sight.knows(&candidate) {
-                self.look(sight, &[Crop::narrow(&candidate)], Opinion::First)?;
+        let fresh: Vec<Candidate> = candidates(&texts, &sight.plates, SWEEP_READS)
+            .into_iter()
+            .filter(|c| !sight.knows(c) && !done.iter().any(|place| same_place(place, &c.corners)))
+            .collect();
+        let crops: Vec<Crop> = fresh.iter().map(Crop::narrow).collect();
+        self.look(sight, &crops, Opinion::Plate)?;
+        for candidate in fresh {
+            let shown =
+                |r: &Reading| r.best() >= SHOWN && same_crop(&r.candidate.corners, &candidate.corners);
+            let proposed = |f: &Found| same_place(&f.corners, &candidate.corners);
+            if sight.readings.iter().any(shown) || sight.plates.iter().any(proposed) {
+                self.look(sight, &[Crop::narrow(&candidate)], Opinion::General)?;
             }
         }
         Ok(())
@@ -229,6 +291,7 @@ impl PlateReader {
     fn second_looks(&mut self, sight: &mut Sight<'_>) -> Result<(), ModelError> {
         let places: Vec<Candidate> = grouped(&sight.readings)
             .iter()
+            .filter(|group| group.iter().any(|r| r.proposed > 0.0) || vote(&self.decoder, group).is_some())
             .filter_map(|group| group.first())
             .map(|lead| lead.candidate.clone())
             .filter(|place| !sight.looked_at.iter().any(|known| same_crop(known, &place.corners)))
@@ -254,19 +317,49 @@ impl PlateReader {
     /// Reads a place in other ways, until it is settled. Different crops and readers err differently, so their agreement
     /// is worth something.
     fn look_again(&mut self, sight: &mut Sight<'_>, place: &Candidate) -> Result<(), ModelError> {
-        let steps =
-            [Step::Repeats, Step::Widen, Step::CloseUp, Step::Widen, Step::SecondReader, Step::Stretch];
+        let steps = [
+            Step::Repeats,
+            Step::General,
+            Step::Widen,
+            Step::CloseUp,
+            Step::Widen,
+            Step::Upright,
+            Step::SecondReader,
+            Step::Stretch,
+        ];
         for step in steps {
             let verdict = self.verdict(sight, &place.corners);
             if verdict.as_ref().is_some_and(|v| v.settled) {
                 break;
             }
             let lead = lead(&sight.readings, place);
+            // where neither a text nor the finder says plate, a close-up may show one; more would be wasted
+            let hope = verdict.is_some() || sight.proposed(&place.corners) >= DOUBT;
+            if !hope && !matches!(step, Step::CloseUp) {
+                continue;
+            }
             match step {
+                Step::Repeats => {
+                    if verdict.is_some_and(|v| self.decoder.may_repeat(&v.read.text)) {
+                        let stretched = Crop { stretch: STRETCHED, ..Crop::narrow(&lead) };
+                        self.look(sight, &[stretched], Opinion::Plate)?;
+                    }
+                }
+                Step::General => {
+                    let known = |r: &Reading| {
+                        r.opinion == Opinion::General
+                            && !r.wide
+                            && same_crop(&r.candidate.corners, &lead.corners)
+                    };
+                    if !sight.readings.iter().any(known) {
+                        self.look(sight, &[Crop::narrow(&lead)], Opinion::General)?;
+                    }
+                }
                 Step::Widen => {
                     let widened = |r: &Reading| r.wide && same_crop(&r.candidate.corners, &lead.corners);
                     if !sight.readings.iter().any(widened) {
-                        self.look(sight, &[Crop::wide(&lead)], Opinion::First)?;
+                        self.look(sight, &[Crop::wide(&lead)], Opinion::Plate)?;
+                        self.look(sight, &[Crop::wide(&lead)], Opinion::General)?;
                     }
                 }
                 Step::CloseUp if lead.lines.len() == 1 => {
@@ -277,20 +370,28 @@ impl PlateReader {
                         .take(CLOSE_READS)
                         .map(Crop::narrow)
                         .collect();
-                    self.look(sight, &fresh, Opinion::First)?;
+                    self.look(sight, &fresh, Opinion::Plate)?;
+                    for crop in fresh {
+                        if hope || sight.shows_in(&crop.candidate, SHOWN) {
+                            self.look(sight, &[crop], Opinion::General)?;
+                        }
+                    }
                 }
-                Step::Repeats if verdict.is_some_and(|v| self.decoder.may_repeat(&v.read.text)) => {
-                    let stretched = [Crop { stretch: STRETCHED, ..Crop::wide(&lead) }];
-                    self.look(sight, &stretched, Opinion::First)?;
+                Step::CloseUp => {}
+                Step::Upright => {
+                    if let Some(crop) = Crop::upright(&lead) {
+                        self.look(sight, std::slice::from_ref(&crop), Opinion::Plate)?;
+                        self.look(sight, &[crop], Opinion::General)?;
+                    }
                 }
-                Step::Repeats | Step::CloseUp => {}
                 Step::SecondReader => {
                     self.look(sight, &[Crop::narrow(&lead), Crop::wide(&lead)], Opinion::Second)?;
                 }
                 Step::Stretch => {
                     let stretched = [Crop { stretch: STRETCHED, ..Crop::narrow(&lead) }];
-                    self.look(sight, &stretched, Opinion::First)?;
-                    self.look(sight, &stretched, Opinion::Second)?;
+                    for opinion in Opinion::ALL {
+                        self.look(sight, &stretched, opinion)?;
+                    }
                 }
             }
         }
@@ -299,19 +400,31 @@ impl PlateReader {
 
     /// Reads crops and decodes them.
     fn look(&mut self, sight: &mut Sight<'_>, crops: &[Crop], opinion: Opinion) -> Result<(), ModelError> {
-        let crops = crops.get(..sight.left.min(crops.len())).unwrap_or_default();
-        sight.left -= crops.len();
-        let lines: Vec<(&[Corners], f32)> =
-            crops.iter().map(|c| (c.candidate.lines.as_slice(), c.stretch)).collect();
+        let left = if opinion == Opinion::Plate { &mut sight.left_cheap } else { &mut sight.left };
+        let crops = crops.get(..crops.len().min(*left)).unwrap_or_default();
+        *left -= crops.len();
+        let lines: Vec<(&[Corners], f32)> = crops
+            .iter()
+            .map(|c| {
+                (c.candidate.lines.as_slice(), if opinion == Opinion::Plate { c.opened() } else { c.stretch })
+            })
+            .collect();
         let lattices = self.networks.read(sight.picture, &lines, opinion)?;
         let start = Instant::now();
         for (crop, lattice) in crops.iter().zip(lattices) {
             let corners = &crop.candidate.corners;
             let backed = sight.plates.iter().any(|p| p.score >= BACKED && same_place(&p.corners, corners));
+            let proposed = sight.proposed(corners);
             let reading = self.decoder.texts(crop.candidate.clone(), opinion, lattice, backed);
             let whole = crop.wide && inside(sight.picture, corners);
             let stretched = crop.stretch > 1.0;
-            sight.readings.extend(reading.map(|r| Reading { wide: crop.wide, whole, stretched, ..r }));
+            sight.readings.extend(reading.map(|r| Reading {
+                wide: crop.wide,
+                whole,
+                stretched,
+                proposed,
+                ..r
+            }));
         }
         self.networks.spent.decode += since(start);
         Ok(())
@@ -336,12 +449,40 @@ impl Crop {
         Self { candidate: candidate.clone(), stretch: 1.0, wide: false }
     }
 
+    /// The stretch for the plate reader, whose strips are low: signs that are small for the room round them, or squeezed as
+    /// the plate is seen from the side, get their width back.
+    fn opened(&self) -> f32 {
+        let stretch = self.stretch * if self.wide { WIDE_STRETCH } else { 1.0 };
+        match self.candidate.lines.as_slice() {
+            [line] => {
+                let (width, height) = size(line);
+                let aspect = width / height.max(1.0);
+                let squeezed = aspect > SQUEEZED;
+                if squeezed { stretch.max((ASPECT / aspect).min(MOST_STRETCH)) } else { stretch }
+            }
+            _ => stretch,
+        }
+    }
+
+    /// A sloping line with upright sides, as a plate has that is seen from the side; none if it hardly slopes, or if the
+    /// plate finder's corners follow its sides already.
+    fn upright(candidate: &Candidate) -> Option<Self> {
+        let (&[line], true) = (candidate.lines.as_slice(), candidate.detector != Detector::Plate) else {
+            return None;
+        };
+        let lines = vec![upright(&line, SLOPED)?];
+        Some(Self { candidate: Candidate { lines, ..candidate.clone() }, stretch: 1.0, wide: false })
+    }
+
     fn wide(candidate: &Candidate) -> Self {
         let [x, y] = if candidate.detector == Detector::Plate { WIDER_CORNERS } else { WIDER };
         let lines = candidate.lines.iter().map(|line| padded(line, x, y)).collect();
         Self { candidate: Candidate { lines, ..candidate.clone() }, stretch: 1.0, wide: true }
     }
 }
+
+/// Slope in degrees from which the box of a text finder cuts a plate's corners.
+const SLOPED: f32 = 3.0;
 
 /// Whether the plate has room to the picture's edges.
 fn inside(picture: &Picture, plate: &Corners) -> bool {

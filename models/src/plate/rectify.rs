@@ -80,6 +80,21 @@ pub fn rectangle(centre: [f32; 2], width: f32, height: f32, angle: f32) -> Corne
     [at(-w / 2.0, -h / 2.0), at(w / 2.0, -h / 2.0), at(w / 2.0, h / 2.0), at(-w / 2.0, h / 2.0)]
 }
 
+/// The same line and height with upright sides; none if it slopes less than `least` degrees or too much for that.
+#[must_use]
+pub fn upright(q: &Corners, least: f32) -> Option<Corners> {
+    let [tl, tr, br, bl] = *q;
+    let middle = |a: [f32; 2], b: [f32; 2]| [(a[0] + b[0]) / 2.0, (a[1] + b[1]) / 2.0];
+    let (left, right) = (middle(tl, bl), middle(tr, br));
+    let slope = (right[1] - left[1]).atan2(right[0] - left[0]);
+    if !(least..40.0).contains(&slope.abs().to_degrees()) {
+        return None;
+    }
+    let half = size(q).1 / 2.0 / slope.cos();
+    let at = |p: [f32; 2], y: f32| [p[0], p[1] + y];
+    Some([at(left, -half), at(right, -half), at(right, half), at(left, half)])
+}
+
 /// The least rectangle that holds `a` and `b` along the direction of the longer one.
 #[must_use]
 pub fn joined(a: &Corners, b: &Corners) -> Corners {
@@ -97,18 +112,28 @@ pub fn joined(a: &Corners, b: &Corners) -> Corners {
 
 /// Warps the quadrilateral to a strip of height 48 and its natural width times `stretch`.
 pub(crate) fn strip(picture: &Mat, q: &Corners, stretch: f32) -> Result<Mat, ModelError> {
+    strip_of(picture, q, stretch, READ_HEIGHT, MAX_READ_WIDTH)
+}
+
+/// Warps the quadrilateral to a strip of this height and its natural width times `stretch`.
+pub(crate) fn strip_of(
+    picture: &Mat,
+    q: &Corners,
+    stretch: f32,
+    height: i32,
+    widest: i32,
+) -> Result<Mat, ModelError> {
     let (w, h) = size(q);
-    let width =
-        (READ_HEIGHT as f32 * stretch * w / h.max(1.0)).round().clamp(16.0, MAX_READ_WIDTH as f32) as i32;
+    let width = (height as f32 * stretch * w / h.max(1.0)).round().clamp(16.0, widest as f32) as i32;
     // A plate much larger than the strip is warped to twice the size first, then averaged down: no aliasing.
-    let double = h > 2.0 * READ_HEIGHT as f32;
+    let double = h > 2.0 * height as f32;
     let factor = if double { 2 } else { 1 };
-    let warped = warp(picture, q, width * factor, READ_HEIGHT * factor, imgproc::INTER_CUBIC)?;
+    let warped = warp(picture, q, width * factor, height * factor, imgproc::INTER_CUBIC)?;
     if !double {
         return Ok(warped);
     }
     let mut small = Mat::default();
-    imgproc::resize(&warped, &mut small, Size::new(width, READ_HEIGHT), 0.0, 0.0, imgproc::INTER_AREA)?;
+    imgproc::resize(&warped, &mut small, Size::new(width, height), 0.0, 0.0, imgproc::INTER_AREA)?;
     Ok(small)
 }
 
@@ -171,12 +196,19 @@ pub(crate) fn planes(
     let mut out = vec![0.0; 3 * plane];
     let columns = mat.cols().unsigned_abs() as usize;
     let pixels = mat.data_bytes()?;
-    for (channel, (target, mean)) in out.chunks_exact_mut(plane.max(1)).zip(mean).enumerate() {
-        for (row, target) in
-            pixels.chunks_exact((columns * 3).max(1)).zip(target.chunks_exact_mut(padded_width.max(1)))
-        {
-            for (value, target) in row.iter().skip(channel).step_by(3).zip(target) {
-                *target = (f32::from(*value) - mean) * scale;
+    let (blue, others) = out.split_at_mut(plane);
+    let (green, red) = others.split_at_mut(plane);
+    let width = padded_width.max(1);
+    let targets =
+        blue.chunks_exact_mut(width).zip(green.chunks_exact_mut(width)).zip(red.chunks_exact_mut(width));
+    for (row, ((blue, green), red)) in pixels.chunks_exact((columns * 3).max(1)).zip(targets) {
+        for (pixel, ((b, g), r)) in row.chunks_exact(3).zip(blue.iter_mut().zip(green).zip(red)) {
+            if let [x, y, z] = *pixel {
+                (*b, *g, *r) = (
+                    (f32::from(x) - mean[0]) * scale,
+                    (f32::from(y) - mean[1]) * scale,
+                    (f32::from(z) - mean[2]) * scale,
+                );
             }
         }
     }
@@ -200,6 +232,17 @@ mod tests {
         }
         let tilted = rectangle([0.0, 0.0], 40.0, 10.0, 30.0);
         assert!(tilted[1][1] > tilted[0][1] && size(&tilted).0 > 39.0);
+    }
+
+    #[test]
+    fn sloping_lines_get_upright_sides() {
+        let [tl, tr, br, bl] = upright(&rectangle([100.0, 50.0], 80.0, 20.0, 10.0), 3.0).unwrap();
+        assert!((tl[0] - bl[0]).abs() < 1e-3 && (tr[0] - br[0]).abs() < 1e-3);
+        // as high across the line as before
+        assert!(((bl[1] - tl[1]) * 10f32.to_radians().cos() - 20.0).abs() < 1e-2);
+        assert!(((tr[1] - tl[1]) / (tr[0] - tl[0]) - 10f32.to_radians().tan()).abs() < 1e-3);
+        assert_eq!(upright(&rectangle([100.0, 50.0], 80.0, 20.0, 2.0), 3.0), None);
+        assert_eq!(upright(&[[f32::NAN; 2]; 4], 3.0), None);
     }
 
     #[test]
