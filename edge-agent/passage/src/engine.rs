@@ -164,7 +164,7 @@ impl Engine {
         lane.advance(plan, now, out);
         lane.arrive(now);
         lane.observe(plan, station, observation, out);
-        lane.settle(plan, out);
+        lane.settle_soon(plan, out);
     }
 
     fn decide(&mut self, now: &Stamp, passage: &PassageId, decision: Decision, out: &mut Vec<Effect>) {
@@ -251,7 +251,7 @@ impl LaneState {
 
     fn renumber(&mut self, stations: &[usize]) {
         let new = |old: usize| stations.get(old).copied().unwrap_or(old);
-        self.travel.renumber(new);
+        self.travel.renumber(Plan::moved_post(new));
         for group in &mut self.groups {
             group.track.station = new(group.track.station);
         }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Alternative, PassageId, identity};
 
-/// A loop that is free for less than this and covered again has lost the vehicle for a moment (the gap between tractor and
-/// trailer); two vehicles are at least 1.5 s apart.
-const DROPOUT_MS: u64 = 600;
-/// Two equal edges within this time are one edge, told twice.
+/// A loop that is free for less than this and covered again has chattered. What is longer may be the gap behind a tractor, or
+/// between vehicles that stand bumper to bumper.
+const DROPOUT_MS: u64 = 120;
+/// Two equal edges, or equal results, within this time are one, told twice.
 const TWICE_MS: u64 = 2_000;
 /// A plate or code that is read again after this time has come again.
 const READ_AGAIN_MS: u64 = 20_000;
@@ -78,12 +78,10 @@ pub(crate) struct Group {
     /// When its first observation arrived.
     pub arrived_ms: u64,
     pub items: Vec<Item>,
+    /// That the vehicle left the loop was not told: the next one came.
+    pub assumed_left: bool,
     /// Number of the passage it belongs to.
     pub owner: Option<u64>,
-    /// It was asked whether it is a vehicle of its own.
-    pub asked: bool,
-    /// It opened its passage and stays with it.
-    pub pinned: bool,
     pub doubtful: bool,
     pub candidates: Vec<PassageId>,
     pub why: String,
@@ -132,9 +130,8 @@ impl Group {
             last_ms: at_ms,
             arrived_ms,
             items: vec![item],
+            assumed_left: false,
             owner: None,
-            asked: false,
-            pinned: false,
             doubtful: false,
             candidates: Vec::new(),
             why: String::new(),
@@ -148,8 +145,15 @@ impl Group {
     /// Whether an observation that happened at `at_ms` surely belongs to this group. `edge_since` says whether a loop at the
     /// station changed since the group's last reading, `away_since` whether the sensor was offline: a loop that comes back
     /// tells its state again.
-    pub fn accepts(&self, reading: &Reading, at_ms: u64, edge_since: bool, away_since: bool) -> bool {
+    pub fn accepts(&self, observation: &Observation, at_ms: u64, edge_since: bool, away_since: bool) -> bool {
+        let reading = &observation.reading;
         let gap = at_ms.saturating_sub(self.last_ms);
+        let same = self.items.last().is_some_and(|item| {
+            item.observation.reading == *reading && item.observation.device_at == observation.device_at
+        });
+        if same && at_ms.abs_diff(self.last_ms) < TWICE_MS && matches!(self.mark, Mark::Value) {
+            return self.items.len() < ITEMS;
+        }
         self.items.len() < ITEMS
             && match (&self.mark, reading) {
                 (Mark::Occupancy { rise, fall }, Reading::Presence { occupied }) => {
@@ -213,23 +217,22 @@ impl Group {
     pub fn assume_left(&mut self, at_ms: u64) {
         if let Mark::Occupancy { fall: fall @ None, .. } = &mut self.mark {
             *fall = Some(at_ms);
+            self.assumed_left = true;
             self.last_ms = self.last_ms.max(at_ms);
+        }
+    }
+
+    /// Whether a loop has told when the vehicle came, and when it left.
+    pub fn sure(&self) -> (bool, bool) {
+        match self.mark {
+            Mark::Occupancy { rise, fall } => (rise.is_some(), fall.is_some() && !self.assumed_left),
+            _ => (true, true),
         }
     }
 
     /// Whether it tells who the vehicle is.
     pub fn is_named(&self) -> bool {
         matches!(self.mark, Mark::Plate { .. } | Mark::Key { .. })
-    }
-
-    /// Whether it says that there is a vehicle, when a loop says so, too.
-    pub fn is_sure(&self) -> bool {
-        match &self.mark {
-            Mark::Plate { text, .. } => identity::is_plate(text),
-            Mark::Key { .. } => !self.track.is_radio(),
-            Mark::Value => self.track.kind != ReadingKind::Anomaly,
-            Mark::Occupancy { .. } => false,
-        }
     }
 
     /// Whether the loop is covered still, as far as is known.

@@ -1,42 +1,53 @@
 //! The passage engine: observations in, effects out. Pure and deterministic: no I/O, no clock, no async.
 //!
-//! How an observation finds its vehicle. The model of a lane is a list of passages in driving order, each with the times at
-//! which it was at each station and the names that were read from it; costs are about negative log-likelihoods, in nats.
+//! How an observation finds its vehicle. Costs are about negative log-likelihoods, in nats.
 //!
 //! 1. Observations of one sensor that surely belong together form a *group*: both edges of an occupancy, the reads of one
 //!    plate, a tag while it is heard (`group`). Device time places late results (`clock_offset`).
-//! 2. What the devices of one station say at one time is one *visit*: each sensor's groups are aligned in order with the
-//!    occupancies of the station's loop; without a loop, what is close together is one (`visits`).
-//! 3. The visits of a station are *aligned* with the passages: the cheapest pairing that keeps the order, found by dynamic
-//!    programming (`alignment`, `placing`) over costs by time and by all names of the visit together (`scoring`, `identity`).
-//!    Time is judged by when the passage was at the stations before and after (`sightings`), by how long those ways take in
-//!    this lane (`travel`, learned), and by the vehicle before, which it cannot have overtaken. The cost of the next best
-//!    pairing is the margin. As long as a passage is open or amended, later evidence can move a visit.
-//! 4. Radio (tags, seals) hears vehicles that are elsewhere: its contacts are aligned by their last good reception, after all
-//!    others, and are no evidence for them.
-//! 5. The loop at the entry (or the camera, where there is no loop) opens passages (`lane`); an occupancy right after another
-//!    waits for a front plate, since loops lose the gap behind a tractor. A visit further on that fits nobody, with a loop and
-//!    another device to say so, is a vehicle that the entry missed.
-//! 6. `lifecycle` seals, publishes, amends and closes passages; `deciding` carries out decisions.
+//! 2. A *post* is a station with a loop, or, without one, its front plates, its measurements or its rear plates (`plan`). What
+//!    the devices of a post say at one time is one *visit*: each sensor's groups are aligned in order with the occupancies of
+//!    the loop; without a loop, what is close together is one (`visits`).
+//! 3. A vehicle's way through the lane is a *course*: visits in driving order. One function says what a course costs: by the
+//!    times from post to post, which the lane teaches (`travel`, `learning`), by the vehicle before, by its names, and by what
+//!    should have noticed it and did not (`scene`).
+//! 4. The courses that cost least together are looked for by taking all of them apart in two halves, those of one post and the
+//!    rest or those before and after a place of the lane, and joining these again in the best way that keeps the order, which
+//!    dynamic programming finds exactly; again and again, with every post and place, until nothing gets cheaper (`solving`).
+//!    So a whole chain of vehicles that was shifted by one moves back as soon as one of them is known.
+//! 5. A course that is surely a vehicle is a passage (`placing`). As long as nobody was told of a passage, it can vanish again
+//!    or become another's; what has been told keeps what opened it, everything else can still move until some time after its
+//!    vehicle has left.
+//! 6. Radio (tags, seals) hears vehicles that are elsewhere: its contacts are held against where each vehicle was
+//!    (`whereabouts`), after all others, and are no evidence for them (`radio`).
+//! 7. When something is published or an alarm is raised, it is asked what the lane would cost if this belonged elsewhere: that
+//!    is its margin, and those are its alternatives (`doubts`).
+//! 8. Observations are placed within two seconds, at once if an alarm, a required reading or the gate waits for it. `lifecycle`
+//!    seals, publishes, amends and closes passages; `deciding` carries out decisions.
 
 mod alignment;
 mod clock_offset;
 mod deciding;
+mod doubts;
 mod engine;
 mod group;
 mod identity;
 mod lane;
 mod layout;
+mod learning;
 mod lifecycle;
 mod naming;
 mod passage;
 mod placing;
 mod plan;
+mod radio;
 mod report;
+mod scene;
 mod scoring;
 mod sightings;
+mod solving;
 mod travel;
 mod visits;
+mod whereabouts;
 
 pub use engine::Engine;
 pub use layout::{Checkpoint, Direction, Lane, LaneId, SensorPlace, Station, StationId, Timing};

@@ -6,7 +6,7 @@ use interface::ReadingKind;
 use crate::group::{Group, is_alarm};
 use crate::lane::{LaneState, waits_until};
 use crate::plan::Plan;
-use crate::scoring::{SLOW_M_S, Span};
+use crate::scoring::SLOW_M_S;
 use crate::sightings::Sightings;
 use crate::{AbsentReason, Effect, PassageId, PassageState};
 
@@ -14,9 +14,37 @@ use crate::{AbsentReason, Effect, PassageId, PassageState};
 /// here, milliseconds.
 const STANDING_MS: u64 = 120_000;
 
+/// Observations of this time are placed together, milliseconds.
+const TOGETHER_MS: u64 = 2_000;
+/// A vehicle that was seen at the exit alone is told after this time: what it is may become clear yet, milliseconds.
+const UNMATCHED_MS: u64 = 45_000;
+
 impl LaneState {
+    /// Settles an observation that was just taken in: at once if somebody waits for what it says, or else together with what
+    /// comes in the next moment.
+    pub fn settle_soon(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
+        let waits = self.passages.iter().any(|passage| passage.gate_open || passage.release_waits);
+        let alarm = self.groups.iter().any(|group| {
+            group.is_alarm()
+                && group.announced
+                    < group.items.iter().filter(|item| is_alarm(&item.observation.reading)).count()
+        });
+        if waits || alarm || self.urgent {
+            self.settle(plan, out);
+        } else if let Some(since) = self.unplaced_ms {
+            let due = since.saturating_add(TOGETHER_MS);
+            self.wake_ms = Some(self.wake_ms.map_or(due, |wake| wake.min(due)));
+        }
+    }
+
     /// Does everything that is due at the lane's time, and finds when the next thing will be.
     pub fn settle(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
+        (self.unplaced_ms, self.urgent) = (None, false);
+        self.place(plan);
+        if self.wants_room {
+            self.make_room(plan, out);
+            self.place(plan);
+        }
         self.announce_alarms(plan, out);
         self.give_up_waiting(plan, out);
         let sightings = Sightings::of(&self.passages, &self.groups, plan);
@@ -136,7 +164,7 @@ impl LaneState {
         }
         if passage.ended_ms.is_some() {
             self.close_gate(plan, index, out);
-            self.learn(plan, index, sightings);
+            self.learn(plan, index);
         }
         let Some(passage) = self.passages.get(index) else { return };
         let gathered =
@@ -154,28 +182,13 @@ impl LaneState {
         }
     }
 
-    /// Learns from a passage that has ended how long its ways took.
-    fn learn(&mut self, plan: &Plan, index: usize, sightings: &Sightings) {
-        let Some(passage) = self.passages.get_mut(index) else { return };
-        if std::mem::replace(&mut passage.learned, true) {
-            return;
-        }
-        let mut before: Option<(usize, Span)> = None;
-        for station in 0..plan.lane.stations.len() {
-            let Some(span) = sightings.at(index, station) else { continue };
-            if let Some((from, left)) = before.filter(|(_, left)| !left.open) {
-                let ms = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
-                let since = |at: u64| ms(span.from).saturating_sub(ms(at));
-                self.travel.learn(from, station, since(left.to), since(left.from));
-            }
-            before = Some((station, *span));
-        }
-    }
-
     /// Publishes the next revision of a passage.
     pub fn publish(&mut self, plan: &Plan, index: usize, out: &mut Vec<Effect>) {
         let stamp = self.stamp(self.clock_ms);
         let missing = self.missing(plan, index);
+        if let Some(number) = self.passages.get(index).map(|passage| passage.number) {
+            self.find_doubts(plan, number);
+        }
         if let Some(passage) = self.passages.get_mut(index) {
             passage.missing = missing;
             out.push(Effect::Publish(Box::new(passage.report(plan, &self.groups, stamp))));
@@ -224,7 +237,7 @@ impl LaneState {
     fn seal_due(&self, plan: &Plan, index: usize, sightings: &Sightings) -> u64 {
         let Some(passage) = self.passages.get(index) else { return u64::MAX };
         if passage.state == PassageState::Unmatched {
-            return passage.opened_ms;
+            return passage.opened_ms.saturating_add(UNMATCHED_MS);
         }
         let mut fitted = plan.required().filter(|(station, kind)| plan.fitted(*station, *kind)).peekable();
         if fitted.peek().is_none() {
@@ -271,6 +284,12 @@ impl LaneState {
     fn announce_alarms(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
         let published = self.stamp(self.clock_ms);
         let mut refer: Vec<PassageId> = Vec::new();
+        let mut alarmed: Vec<u64> =
+            self.groups.iter().filter(|group| group.is_alarm()).filter_map(|group| group.owner).collect();
+        alarmed.dedup();
+        for number in alarmed {
+            self.find_doubts(plan, number);
+        }
         for group in self.groups.iter_mut().filter(|group| group.is_alarm()) {
             let owner = self.passages.iter().find(|passage| group.owner == Some(passage.number));
             let mut names: Vec<PassageId> = owner.map(|passage| passage.id.clone()).into_iter().collect();
@@ -297,6 +316,11 @@ impl LaneState {
             }
             group.announced = count;
             group.named = names;
+        }
+        let named: Vec<PassageId> =
+            self.groups.iter().flat_map(|group| group.named.iter().cloned()).collect();
+        for passage in self.passages.iter_mut().filter(|passage| named.contains(&passage.id)) {
+            passage.told = true;
         }
         for index in 0..self.passages.len() {
             if self.passages.get(index).is_some_and(|passage| refer.contains(&passage.id)) {

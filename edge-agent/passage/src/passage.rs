@@ -15,6 +15,10 @@ pub(crate) struct Passage {
     pub id: PassageId,
     pub state: PassageState,
     pub opened: Stamp,
+    /// Number of the group that opened it.
+    pub opener: u64,
+    /// It was named to the outside, so it cannot vanish any more and keeps what opened it.
+    pub told: bool,
     /// The opening observation's time, monotonic milliseconds, as the lane placed it.
     pub opened_ms: u64,
     /// When something of it last arrived.
@@ -57,6 +61,8 @@ impl Passage {
             id,
             state,
             opened,
+            opener: 0,
+            told: false,
             opened_ms,
             touched_ms: now,
             revision: 0,
@@ -104,6 +110,7 @@ impl Passage {
     pub fn report(&mut self, plan: &Plan, groups: &[Group], published: Stamp) -> Report {
         self.revision = self.revision.saturating_add(1);
         self.dirty_ms = None;
+        self.told = true;
         let mut entries: Vec<(u64, Entry)> = Vec::with_capacity(self.entries);
         for group in groups.iter().filter(|group| group.owner == Some(self.number)) {
             let station = StationId(plan.station_name(group.track.station).to_owned());

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use interface::{ReadingKind, SensorId, View};
+use interface::{Reading, ReadingKind, SensorId, View};
 
-use crate::scoring;
+use crate::group::Track;
 use crate::{Checkpoint, Lane, LaneId, SensorPlace, Timing};
+
+/// Posts of one station.
+const POSTS: usize = 3;
 
 /// One lane, ready to work with.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,23 +109,78 @@ impl Plan {
         self.lane.stations.get(station).map_or(0, |station| station.deadline_ms)
     }
 
-    /// The kinds of readings that the station's sensors give.
-    pub fn kinds(&self, station: usize) -> impl Iterator<Item = ReadingKind> + '_ {
-        let here = self.sensors.values().filter(move |(at, _)| *at == station);
-        here.flat_map(|(_, place)| place.readings.iter().copied())
+    /// Whether a packet may wait for this reading. A plate is read several times: it is soon enough with the others.
+    pub fn completes(&self, station: usize, reading: &Reading) -> bool {
+        let kind = reading.kind();
+        let usable = match reading {
+            Reading::Weight { stable, .. } => *stable,
+            _ => kind != ReadingKind::Plate,
+        };
+        usable && self.lane.stations.get(station).is_some_and(|station| station.required.contains(&kind))
     }
 
-    /// Whether some camera of the station may see the front of vehicles.
-    pub fn sees_front(&self, station: usize) -> bool {
-        let here = self.sensors.values().filter(|(at, _)| *at == station).map(|(_, place)| place);
-        let mut cameras = here.filter(|place| place.readings.contains(&ReadingKind::Plate));
-        cameras.any(|place| place.view != Some(View::Rear))
+    /// How many posts the lane has. A *post* is what is seen as one: a station with a loop, or, without one, its front plates,
+    /// its measurements, or its rear plates, since there the next vehicle's front may be seen before this one's rear.
+    pub fn posts(&self) -> usize {
+        self.lane.stations.len() * POSTS
     }
 
-    /// What it costs to say that a vehicle passed the station without being noticed by any sensor.
-    pub fn missed(&self, station: usize) -> f64 {
-        let sum: f64 = self.kinds(station).map(scoring::missed).sum();
-        sum.min(scoring::SENT_OUT)
+    /// The station of a post.
+    pub fn station_of(post: usize) -> usize {
+        post / POSTS
+    }
+
+    /// Whether a post sees the rear of vehicles only.
+    pub fn is_rear_post(post: usize) -> bool {
+        post % POSTS == 2
+    }
+
+    /// The post where a track stands.
+    pub fn post_of(&self, track: &Track) -> usize {
+        let part = match (track.kind, track.view) {
+            _ if self.fitted(track.station, ReadingKind::Presence) => 0,
+            (ReadingKind::Plate, Some(View::Rear)) => 2,
+            (ReadingKind::Plate, _) => 0,
+            _ => 1,
+        };
+        track.station * POSTS + part
+    }
+
+    /// The kinds of readings that vehicles are expected to cause at a post, radio aside.
+    pub fn kinds_of_post(&self, post: usize) -> impl Iterator<Item = ReadingKind> + '_ {
+        let (station, part) = (Self::station_of(post), post % POSTS);
+        let looped = self.fitted(station, ReadingKind::Presence);
+        let mut kinds: Vec<ReadingKind> = Vec::new();
+        for (_, place) in self.sensors.values().filter(|(at, _)| *at == station) {
+            for kind in &place.readings {
+                let stands = match kind {
+                    ReadingKind::Tag | ReadingKind::Seal | ReadingKind::Anomaly => false,
+                    _ if looped => part == 0,
+                    ReadingKind::Plate if place.view == Some(View::Rear) => part == 2,
+                    ReadingKind::Plate => part == 0,
+                    _ => part == 1,
+                };
+                if stands && !kinds.contains(kind) {
+                    kinds.push(*kind);
+                }
+            }
+        }
+        kinds.into_iter()
+    }
+
+    /// Where posts are after stations were renumbered.
+    pub fn moved_post(station: impl Fn(usize) -> usize) -> impl Fn(usize) -> usize {
+        move |post| station(Self::station_of(post)) * POSTS + post % POSTS
+    }
+
+    /// Position of a post, metres.
+    pub fn post_m(&self, post: usize) -> f64 {
+        self.position_m(Self::station_of(post))
+    }
+
+    /// From the first to the last station with sensors, metres.
+    pub fn length_m(&self) -> f64 {
+        (self.position_m(self.last) - self.position_m(self.first)).abs()
     }
 
     /// The required readings that some sensor can give, by station.

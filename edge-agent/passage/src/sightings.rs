@@ -1,12 +1,11 @@
 //! Where each passage of a lane has been seen, and when, from the groups it owns.
 
 use crate::group::{Group, Mark, Track};
-use crate::identity;
 use crate::lane::LaneState;
 use crate::passage::Passage;
 use crate::plan::Plan;
-use crate::scoring::{Context, Elsewhere, Span};
-use crate::travel::FASTEST_M_S;
+use crate::scoring::{Context, Span};
+use crate::whereabouts::Whereabouts;
 
 /// For each passage and station, when the passage was there.
 #[derive(Debug)]
@@ -25,11 +24,11 @@ impl Sightings {
             passages.iter().enumerate().map(|(index, passage)| (passage.number, index)).collect();
         numbers.sort_unstable();
         for group in groups {
-            let Some(owner) = group.owner.filter(|_| group.pinned || !group.track.is_radio()) else {
-                continue;
-            };
+            let Some(owner) = group.owner else { continue };
             let found = numbers.binary_search_by_key(&owner, |(number, _)| *number).ok();
-            if let Some((_, index)) = found.and_then(|found| numbers.get(found)) {
+            let Some((_, index)) = found.and_then(|found| numbers.get(found)) else { continue };
+            let opener = passages.get(*index).is_some_and(|passage| passage.opener == group.number);
+            if opener || !group.track.is_radio() {
                 sightings.add(*index, group);
             }
         }
@@ -47,7 +46,7 @@ impl Sightings {
         let by_presence = matches!(group.mark, Mark::Occupancy { .. });
         let (from, to) = (group.first_ms, group.last_ms);
         let doubtful = group.doubtful.then_some(group.number);
-        let new = Span { from, to, open: group.is_open(), by_presence, doubtful };
+        let new = Span { from, to, open: group.is_open(), by_presence, sure: group.sure(), doubtful };
         *slot = match slot.take() {
             Some(old) if old.by_presence && !by_presence => Some(old),
             Some(old) if old.by_presence == by_presence => Some(Span {
@@ -55,6 +54,7 @@ impl Sightings {
                 to: old.to.max(to),
                 open: if new.from >= old.from { new.open } else { old.open },
                 by_presence,
+                sure: (old.sure.0 && new.sure.0, old.sure.1 && new.sure.1),
                 doubtful: old.doubtful.or(doubtful),
             }),
             _ => Some(new),
@@ -92,84 +92,23 @@ impl Sightings {
         (station.saturating_add(1)..self.stations).find_map(|at| Some((at, self.at(passage, at)?)))
     }
 
-    /// Whether the passage was seen at the station or after it.
-    pub fn reached(&self, passage: usize, station: usize) -> bool {
-        self.at(passage, station).is_some() || self.after(passage, station).is_some()
-    }
-
-    /// The earliest or the latest moment at which the passage can have reached a station, by the loops before or after it.
-    fn limit(&self, plan: &Plan, passage: usize, station: usize, earliest: bool) -> Option<u64> {
-        let others = if earliest { 0..station } else { station.saturating_add(1)..self.stations };
-        let limits = others.filter_map(|other| {
-            let span = self.at(passage, other).filter(|span| span.by_presence)?;
-            let metres = (plan.position_m(station) - plan.position_m(other)).abs();
-            // Saturates; positions are finite.
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let way = (metres / FASTEST_M_S * 1000.0) as u64;
-            Some(if earliest { span.from.saturating_add(way) } else { span.from.saturating_sub(way) })
-        });
-        if earliest { limits.max() } else { limits.min() }
-    }
-
-    /// Whether the passage was seen after the station.
-    pub fn beyond(&self, passage: usize, station: usize) -> bool {
-        self.after(passage, station).is_some()
-    }
-
-    /// What is known of each passage at a station: for its visits what other stations have said, for radio everything.
-    pub fn contexts<'a>(
-        &self,
-        lane: &'a LaneState,
-        plan: &Plan,
-        station: usize,
-        radio: Option<&Track>,
-    ) -> Vec<Context<'a>> {
-        let metres = |other: usize| (plan.position_m(station) - plan.position_m(other)).abs();
-        let elsewhere = |from: usize, to: usize, metres: f64, span: &Span| Elsewhere {
-            metres,
-            span: *span,
-            usual: lane.travel.usual(from, to, metres, span.by_presence),
-        };
-        let mut contexts: Vec<Context<'a>> = (0..lane.passages.len())
-            .zip(&lane.passages)
-            .map(|(index, passage)| Context {
-                here: self.at(index, station).copied(),
-                before: self
-                    .before(index, station)
-                    .map(|(at, span)| elsewhere(at, station, metres(at), span)),
-                after: self.after(index, station).map(|(at, span)| elsewhere(station, at, metres(at), span)),
-                not_before: self.limit(plan, index, station, true),
-                not_after: self.limit(plan, index, station, false),
-                free_from: index.checked_sub(1).and_then(|before| {
-                    let (at, span) =
-                        self.after(before, station).filter(|_| self.at(before, station).is_none())?;
-                    let (_, high, _) = lane.travel.usual(station, at, metres(at), span.by_presence);
-                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                    Some(span.from.saturating_sub((high.max(0.0) * 1000.0) as u64))
-                }),
-                plates: Vec::new(),
-                keys: Vec::new(),
-                left_ms: passage.left_ms.or(passage.ended_ms),
+    /// What is known of each passage for a radio track.
+    pub fn contexts<'a>(&self, lane: &'a LaneState, plan: &Plan, track: &Track) -> Vec<Context<'a>> {
+        let own = |number: u64| lane.groups.iter().filter(move |group| group.owner == Some(number));
+        let keys = |number: u64| {
+            own(number).filter(|group| group.track != *track).filter_map(|group| match &group.mark {
+                Mark::Key { key, .. } => Some((group.track.kind, key.as_str())),
+                _ => None,
             })
-            .collect();
-        for group in &lane.groups {
-            let counts = match radio {
-                Some(track) => group.track != *track,
-                None => group.track.station != station || group.track.is_radio(),
-            };
-            if !counts || !group.is_named() || group.owner.is_none() {
-                continue;
-            }
-            let index = lane.passages.iter().position(|passage| group.owner == Some(passage.number));
-            let Some(context) = index.and_then(|index| contexts.get_mut(index)) else { continue };
-            match &group.mark {
-                Mark::Plate { text, view, .. } if identity::is_plate(text) => {
-                    context.plates.push((*view, text));
-                }
-                Mark::Key { key, .. } => context.keys.push((group.track.kind, key)),
-                _ => {}
-            }
-        }
-        contexts
+        };
+        lane.passages
+            .iter()
+            .enumerate()
+            .map(|(index, passage)| Context {
+                here: self.at(index, track.station).copied(),
+                whereabouts: Whereabouts::of(plan, own(passage.number)),
+                keys: keys(passage.number).collect(),
+            })
+            .collect()
     }
 }

@@ -1,86 +1,245 @@
-//! How long vehicles take from station to station, learned from the lane itself.
+//! How long vehicles take from post to post, and how often a sensor notices them, learned from the lane itself.
 
 use std::collections::VecDeque;
 
+use interface::ReadingKind;
 use serde::{Deserialize, Serialize};
 
 /// Times that are remembered for each way.
 const REMEMBERED: usize = 64;
 /// With fewer times than this the lane is judged by its length alone.
-const ENOUGH: usize = 12;
+const ENOUGH: usize = 10;
 /// Nothing drives faster than this in a checkpoint lane, m/s.
 pub(crate) const FASTEST_M_S: f64 = 25.0;
 /// A vehicle can reach the next station this far before its rear has left the one before, metres: the longest road train
 /// is 25 m.
-pub(crate) const LONGEST_M: f64 = 25.0;
+const LONGEST_M: f64 = 25.0;
+/// From the moment when a vehicle has left a post until the one behind, which waited for it, stands there: usual, seconds.
+const FOLLOWS_S: f64 = 3.0;
+/// The same, but likely, in a lane that is not known yet.
+const UNKNOWN_FAST_M_S: f64 = 14.0;
+/// What is believed of a sensor before vehicles were counted weighs as much as this many of them.
+const BELIEF: f64 = 20.0;
+/// Counts are halved when they come to this, so that a sensor's present state counts most.
+const COUNTED: f64 = 200.0;
+/// The least and the greatest spread of a time that is believed, seconds.
+const SPREAD_S: (f64, f64) = (0.5, 30.0);
 
-/// What a way usually takes, milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Usual {
-    /// From leaving one station to reaching the other, the tenth and the ninetieth percentile; negative if a long vehicle
-    /// stands at both.
-    pub low: i64,
-    pub high: i64,
-    /// From reaching one to reaching the other, the tenth percentile.
-    pub fronts: i64,
-}
-
-/// Times of one way, milliseconds: from leaving one station to reaching the other, and from reaching to reaching.
+/// Times of one way, milliseconds: from leaving one post to reaching the other, and from reaching to reaching.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Way {
+struct Times {
     from: usize,
     to: usize,
     newest: VecDeque<(i64, i64)>,
     usual: Option<Usual>,
 }
 
-/// What is known of all ways of a lane.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Tenth percentile, median and ninetieth percentile of the time from leaving to reaching, and the tenth percentile of the time
+/// from reaching to reaching, milliseconds. Times are negative if a long vehicle stands at both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Usual {
+    low: i64,
+    middle: i64,
+    high: i64,
+    fronts: i64,
+}
+
+/// How often a kind of reading was missing at a post.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Habit {
+    post: usize,
+    kind: ReadingKind,
+    missed: f64,
+    of: f64,
+}
+
+/// What is known of all ways and posts of a lane.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Travel {
-    ways: Vec<Way>,
+    times: Vec<Times>,
+    habits: Vec<Habit>,
+    /// How well the latest vehicles of the lane were heard at each post, dBm.
+    signals: Vec<(usize, VecDeque<f64>)>,
+    /// How fast the latest vehicles were from loop to loop, m/s.
+    speeds: VecDeque<f64>,
+    fast_m_s: Option<f64>,
+}
+
+/// What a way usually takes, seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Way {
+    /// From leaving to reaching, and how far it spreads to either side.
+    usual: f64,
+    early: f64,
+    late: f64,
+    /// What a second costs that it was faster, at most.
+    haste: f64,
+    /// From reaching to reaching, the least that is usual.
+    fronts: f64,
+}
+
+impl Way {
+    /// What it costs to have taken this long from leaving one post to reaching the other; the vehicle before left that one so
+    /// long after this one had left the first. The density of Laplace's distribution, with a heavier tail for those who wait.
+    pub fn taken(&self, taken: f64, blocked: Option<f64>) -> f64 {
+        let ready = blocked.map_or(f64::MIN, |left| left + FOLLOWS_S);
+        let (usual, early, late) = if ready > self.usual {
+            (ready, self.early.max(1.5), self.late.clamp(2.0, 4.0))
+        } else {
+            (self.usual, self.early, self.late)
+        };
+        let off = taken - usual;
+        if off < 0.0 {
+            let over = (-off - 0.7 * early).max(0.0);
+            return (over * self.haste.min(1.0 / early)).min(14.0);
+        }
+        // One vehicle in a hundred stands for minutes without a reason.
+        let waits = 0.6 + 0.9 * (1.0 + off / 6.0).ln() + (off / 60.0).min(2.0);
+        (off / late - 0.7).max(0.0).min(waits)
+    }
+
+    /// What it costs to have reached the other post so long after the first.
+    pub fn fronts(&self, since: f64) -> f64 {
+        0.6 * (0.7 * self.fronts - since).clamp(0.0, 12.0)
+    }
 }
 
 impl Travel {
-    /// A vehicle reached station `to` so long after it left and after it reached station `from`, milliseconds.
+    /// A vehicle reached post `to` so long after it left and after it reached post `from`, milliseconds.
     pub fn learn(&mut self, from: usize, to: usize, taken_ms: i64, fronts_ms: i64) {
-        let known = self.ways.iter().position(|way| (way.from, way.to) == (from, to));
+        let known = self.times.iter().position(|times| (times.from, times.to) == (from, to));
         let index = known.unwrap_or_else(|| {
-            self.ways.push(Way { from, to, newest: VecDeque::new(), usual: None });
-            self.ways.len() - 1
+            self.times.push(Times { from, to, newest: VecDeque::new(), usual: None });
+            self.times.len() - 1
         });
-        let Some(way) = self.ways.get_mut(index) else { return };
-        if way.newest.len() >= REMEMBERED {
-            way.newest.pop_front();
+        let Some(times) = self.times.get_mut(index) else { return };
+        if times.newest.len() >= REMEMBERED {
+            times.newest.pop_front();
         }
-        way.newest.push_back((taken_ms, fronts_ms));
-        if way.newest.len() < ENOUGH {
+        times.newest.push_back((taken_ms, fronts_ms));
+        if times.newest.len() < ENOUGH {
             return;
         }
-        let mut taken: Vec<i64> = way.newest.iter().map(|(taken, _)| *taken).collect();
-        let mut fronts: Vec<i64> = way.newest.iter().map(|(_, fronts)| *fronts).collect();
+        let mut taken: Vec<i64> = times.newest.iter().map(|(taken, _)| *taken).collect();
+        let mut fronts: Vec<i64> = times.newest.iter().map(|(_, fronts)| *fronts).collect();
         taken.sort_unstable();
         fronts.sort_unstable();
         let at = |sorted: &[i64], tenths: usize| sorted.get(sorted.len() * tenths / 10).copied().unwrap_or(0);
-        way.usual = Some(Usual { low: at(&taken, 1), high: at(&taken, 9), fronts: at(&fronts, 1) });
+        times.usual = Some(Usual {
+            low: at(&taken, 1),
+            middle: at(&taken, 5),
+            high: at(&taken, 9),
+            fronts: at(&fronts, 1),
+        });
     }
 
-    /// What a way of `metres` usually takes, seconds: low, high, fronts. Without a loop (`sure`) the time of leaving or
-    /// reaching is only that of a reading.
-    pub fn usual(&self, from: usize, to: usize, metres: f64, sure: bool) -> (f64, f64, f64) {
-        let learned = self.ways.iter().find(|way| (way.from, way.to) == (from, to)).and_then(|way| way.usual);
+    /// A vehicle was, or was not, noticed at a post by the sensors of this kind.
+    pub fn count(&mut self, post: usize, kind: ReadingKind, missed: bool) {
+        let known = self.habits.iter().position(|habit| habit.post == post && habit.kind == kind);
+        let index = known.unwrap_or_else(|| {
+            self.habits.push(Habit { post, kind, missed: 0.0, of: 0.0 });
+            self.habits.len() - 1
+        });
+        let Some(habit) = self.habits.get_mut(index) else { return };
+        habit.of += 1.0;
+        habit.missed += f64::from(u8::from(missed));
+        if habit.of >= COUNTED {
+            habit.of /= 2.0;
+            habit.missed /= 2.0;
+        }
+    }
+
+    /// A vehicle drove this fast from loop to loop, m/s.
+    pub fn drove(&mut self, speed_m_s: f64) {
+        if self.speeds.len() >= REMEMBERED {
+            self.speeds.pop_front();
+        }
+        self.speeds.push_back(speed_m_s);
+        if self.speeds.len() >= ENOUGH {
+            let mut sorted: Vec<f64> = self.speeds.iter().copied().collect();
+            sorted.sort_by(f64::total_cmp);
+            let usual = sorted.get(sorted.len() * 9 / 10).copied().unwrap_or(UNKNOWN_FAST_M_S);
+            self.fast_m_s = Some((1.25 * usual).clamp(3.0, FASTEST_M_S));
+        }
+    }
+
+    /// Faster than this hardly anybody drives in this lane, m/s.
+    pub fn fast_m_s(&self) -> f64 {
+        self.fast_m_s.unwrap_or(UNKNOWN_FAST_M_S)
+    }
+
+    /// A vehicle of this lane was heard at a post, at best this well, dBm.
+    pub fn heard(&mut self, post: usize, best_dbm: f64) {
+        let known = self.signals.iter().position(|(at, _)| *at == post);
+        let index = known.unwrap_or_else(|| {
+            self.signals.push((post, VecDeque::new()));
+            self.signals.len() - 1
+        });
+        let Some((_, newest)) = self.signals.get_mut(index) else { return };
+        if newest.len() >= REMEMBERED {
+            newest.pop_front();
+        }
+        newest.push_back(best_dbm);
+    }
+
+    /// How well vehicles of this lane are usually heard at a post, dBm; `None` until enough were.
+    pub fn signal(&self, post: usize) -> Option<f64> {
+        let (_, newest) = self.signals.iter().find(|(at, newest)| *at == post && newest.len() >= ENOUGH)?;
+        let mut sorted: Vec<f64> = newest.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied()
+    }
+
+    /// What it costs to say that a vehicle passed a post without being noticed by sensors of this kind.
+    pub fn missed(&self, post: usize, kind: ReadingKind) -> f64 {
+        let believed = match kind {
+            ReadingKind::Presence | ReadingKind::Radiation => 0.007,
+            ReadingKind::Plate | ReadingKind::Dimensions => 0.05,
+            ReadingKind::Weight => 0.1,
+            ReadingKind::Anomaly | ReadingKind::Tag | ReadingKind::Seal => return 0.0,
+            _ => 0.5,
+        };
+        let habit = self.habits.iter().find(|habit| habit.post == post && habit.kind == kind);
+        let (missed, of) = habit.map_or((0.0, 0.0), |habit| (habit.missed, habit.of));
+        -((missed + believed * BELIEF) / (of + BELIEF)).ln()
+    }
+
+    /// What a way of `metres` usually takes. Without a loop (`sure`) the time of leaving or reaching is only that of a reading.
+    pub fn way(&self, from: usize, to: usize, metres: f64, sure: bool) -> Way {
+        let learned = self
+            .times
+            .iter()
+            .find(|times| (times.from, times.to) == (from, to))
+            .and_then(|times| times.usual);
         #[allow(clippy::cast_precision_loss)]
         let seconds = |ms: i64| ms as f64 / 1000.0;
-        match learned {
-            Some(usual) => (seconds(usual.low), seconds(usual.high), seconds(usual.fronts)),
-            None if !sure => (-20.0, metres / 2.0 + 20.0, -20.0),
-            None => (((metres - LONGEST_M) / 12.0).clamp(-4.0, 60.0), metres / 2.0 + 10.0, metres / 10.0),
-        }
+        let (low, middle, high, fronts) = match learned {
+            Some(usual) => {
+                (seconds(usual.low), seconds(usual.middle), seconds(usual.high), seconds(usual.fronts))
+            }
+            None if !sure => (-20.0, metres / 5.0, metres / 2.0 + 20.0, -20.0),
+            None => {
+                let low = ((metres - LONGEST_M) / 12.0).clamp(-4.0, 60.0);
+                (low, low.max(metres / 6.0), metres / 2.0 + 10.0, metres / 10.0)
+            }
+        };
+        // A tenth lies beyond 1.6 times the spread of Laplace's distribution.
+        let spread = |width: f64| (width / 1.6).clamp(SPREAD_S.0, SPREAD_S.1);
+        // A long vehicle reaches the next post before it has left this one, and may stand so for any time.
+        let haste = if !sure || metres < LONGEST_M { 0.02 } else { 1.0 };
+        Way { usual: middle, early: spread(middle - low), late: spread(high - middle), haste, fronts }
     }
 
     /// Follows a change of the layout.
     pub fn renumber(&mut self, new: impl Fn(usize) -> usize) {
-        for way in &mut self.ways {
-            (way.from, way.to) = (new(way.from), new(way.to));
+        for times in &mut self.times {
+            (times.from, times.to) = (new(times.from), new(times.to));
+        }
+        for habit in &mut self.habits {
+            habit.post = new(habit.post);
+        }
+        for (post, _) in &mut self.signals {
+            *post = new(*post);
         }
     }
 }

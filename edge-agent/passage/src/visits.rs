@@ -3,7 +3,7 @@
 
 use interface::{ReadingKind, View};
 
-use crate::alignment::{Choice, Costs, align};
+use crate::alignment::{Choice, Costs, IMPOSSIBLE, align};
 use crate::group::{Group, Mark, Track};
 use crate::identity;
 use crate::scoring::{self, Span};
@@ -75,7 +75,7 @@ impl Visits {
             own.sort_by_key(|index| get(*index).map(|group| (group.anchor_ms(), group.number)));
             visits.attach(groups, &own, occupied, now, names, &mut free);
         }
-        visits.cluster(groups, free);
+        visits.cluster(groups, free, names);
         visits.all.sort_by_key(|visit| (visit.span.from, visit.span.to));
         visits
     }
@@ -97,11 +97,12 @@ impl Visits {
         }
         let track: Vec<&Group> = own.iter().filter_map(|index| groups.get(*index)).collect();
         let pair = own.iter().zip(&track).map(|(index, group)| {
-            let cost = |visit: &Visit| {
+            let before = std::iter::once(None).chain(seeds.iter().map(|visit| Some(visit.span.to)));
+            let cost = |(visit, blocked): (&Visit, Option<u64>)| {
                 let seed = visit.members.first().copied().unwrap_or(usize::MAX);
-                scoring::at_station(group, &visit.span).0 + names(*index, seed)
+                scoring::at_station(group, &visit.span, blocked).0 + names(*index, seed)
             };
-            seeds.iter().map(cost).collect()
+            seeds.iter().zip(before).map(cost).collect()
         });
         let pairs = track.iter().zip(track.iter().skip(1));
         let repeat = std::iter::once(0.0).chain(pairs.map(|(group, next)| scoring::repeat(group, next)));
@@ -134,7 +135,7 @@ impl Visits {
     }
 
     /// Readings outside every occupancy.
-    fn cluster(&mut self, groups: &[Group], mut free: Vec<usize>) {
+    fn cluster(&mut self, groups: &[Group], mut free: Vec<usize>, names: &dyn Fn(usize, usize) -> f64) {
         let get = |index: usize| groups.get(index);
         free.sort_by_key(|index| get(*index).map(|group| (group.anchor_ms(), group.number)));
         let first = self.all.len();
@@ -144,6 +145,7 @@ impl Visits {
             if let Some(visit) = self.all.get_mut(first..).and_then(<[Visit]>::last_mut)
                 && span.from < visit.span.to.saturating_add(CLOSE_MS)
                 && visit.members.iter().filter_map(|member| get(*member)).all(|other| agree(other, group))
+                && visit.members.iter().all(|member| names(index, *member) < IMPOSSIBLE)
             {
                 visit.span.to = visit.span.to.max(span.to);
                 visit.span.from = visit.span.from.min(span.from);
@@ -163,12 +165,13 @@ fn seeds_first(all: &[Visit], index: usize) -> Option<usize> {
 fn agree(a: &Group, b: &Group) -> bool {
     match (&a.mark, &b.mark) {
         (Mark::Plate { text, view, .. }, Mark::Plate { text: other, view: seen, .. }) => {
-            view != seen || identity::distance(text, other) <= 1.0
+            // A rear plate ends a vehicle, a front plate begins one.
+            let ended = *view == View::Rear && *seen == View::Front;
+            !ended && (view != seen || identity::distance(text, other) <= 1.0)
         }
         (Mark::Value, Mark::Value) => {
             a.track != b.track || !matches!(a.track.kind, ReadingKind::Radiation | ReadingKind::Dimensions)
         }
-        // A rear plate ends a vehicle, a front plate begins one.
         _ => true,
     }
 }
@@ -182,6 +185,7 @@ pub(crate) fn span_of(group: &Group) -> Span {
         to: group.last_ms,
         open: group.is_open(),
         by_presence,
+        sure: group.sure(),
         doubtful: group.doubtful.then_some(group.number),
     }
 }

@@ -291,6 +291,45 @@ fn a_tag_heard_early_and_of_the_next_truck_goes_to_its_own() {
     assert_eq!(counts, [7, 7]);
 }
 
+/// Five trucks close together; nothing at the entry has noticed the second. Whoever takes the next one's readings for its own
+/// is shifted by one, all along the chain, until the plates at the exit tell.
+#[test]
+fn a_vehicle_that_the_entry_missed_does_not_shift_the_chain_behind() {
+    let texts = ["A001MP05", "X987KH77", "B222BB99", "E345CT16", "K678TO50"];
+    let mut script = Script::default();
+    for (n, text) in (0u64..).zip(&texts) {
+        script.truck("in-1", 10_000 + 5_000 * n, text);
+    }
+    let missed = |ms: u64, sensor: &str| {
+        (14_800..19_500).contains(&ms) && ["in-1/entry", "in-1/front", "in-1/rear"].contains(&sensor)
+    };
+    script.0.retain(|(ms, sensor, ..)| !missed(*ms, sensor));
+    let outcome = script.play();
+    assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
+    assert_eq!(outcome.reports.len(), texts.len());
+    for report in &outcome.reports {
+        let fronts: Vec<String> = plates(report).into_iter().filter(|text| !text.starts_with('T')).collect();
+        assert_eq!(fronts.len(), 1, "{fronts:?} in one passage");
+        for kind in [ReadingKind::Radiation, ReadingKind::Weight] {
+            assert!(count(report, kind) > 0, "{fronts:?} has no {kind}");
+        }
+    }
+}
+
+/// The loop at the entry loses a trailer for the gap behind its tractor: what looks like another vehicle vanishes before
+/// anybody is told of it.
+#[test]
+fn an_occupancy_that_was_cut_in_two_is_one_passage() {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05");
+    script.say(11_500, "in-1/entry", presence(false));
+    script.say(11_900, "in-1/entry", presence(true));
+    let outcome = script.play();
+    assert_eq!(outcome.states(), [PassageState::Closed]);
+    assert!(outcome.orphans.is_empty(), "{:#?}", outcome.orphans);
+    assert_eq!(outcome.reports[0].entries.len(), 17);
+}
+
 #[test]
 fn a_lost_edge_in_the_middle_does_not_shift_the_vehicles_behind() {
     let mut script = Script::default();

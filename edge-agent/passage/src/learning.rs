@@ -1,0 +1,119 @@
+//! What a lane learns from each passage that has ended: how long its ways took, and which sensors noticed it.
+
+use interface::ReadingKind;
+
+use crate::group::Mark;
+use crate::lane::LaneState;
+use crate::plan::Plan;
+use crate::scoring::{Span, seconds};
+use crate::visits::span_of;
+
+/// A vehicle that reached a post within this time after the one before had left it was waiting for that one, milliseconds.
+const WAITED_MS: u64 = 6_000;
+
+/// Speeds are learned from loops at least so far apart, metres.
+const FAR_M: f64 = 6.0;
+
+/// What a passage was noticed by at one post.
+struct Noticed {
+    span: Span,
+    kinds: Vec<ReadingKind>,
+}
+
+impl LaneState {
+    /// Learns from a passage that has ended, once.
+    pub fn learn(&mut self, plan: &Plan, index: usize) {
+        let Some(passage) = self.passages.get_mut(index) else { return };
+        if std::mem::replace(&mut passage.learned, true) {
+            return;
+        }
+        let number = passage.number;
+        let contacts =
+            self.groups.iter().filter(|group| group.owner == Some(number) && group.track.is_radio());
+        let heard: Vec<(usize, f64)> = contacts
+            .filter_map(|group| match &group.mark {
+                Mark::Key { best_dbm, .. } => Some((plan.post_of(&group.track), (*best_dbm)?)),
+                _ => None,
+            })
+            .collect();
+        for (post, best_dbm) in heard {
+            self.travel.heard(post, best_dbm);
+        }
+        let own: Vec<Option<Noticed>> =
+            (0..plan.posts()).map(|post| self.noticed(plan, number, post)).collect();
+        let seen = || own.iter().enumerate().filter_map(|(post, noticed)| Some((post, noticed.as_ref()?)));
+        let mut before: Option<(usize, Span)> = None;
+        for (post, noticed) in seen() {
+            let span = noticed.span;
+            if let Some((from, left)) =
+                before.filter(|(_, left)| left.by_presence && span.by_presence && left.sure.0 && span.sure.0)
+            {
+                let metres = (plan.post_m(post) - plan.post_m(from)).abs();
+                let since = seconds(left.from, span.from);
+                if metres > FAR_M && since > 0.5 {
+                    self.travel.drove(metres / since);
+                }
+            }
+            if let Some((from, left)) =
+                before.filter(|(_, left)| !left.open && left.sure == (true, true) && span.sure.0)
+                && !self.waited(plan, index, post, &left, &span)
+            {
+                let ms = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
+                let since = |at: u64| ms(span.from).saturating_sub(ms(at));
+                self.travel.learn(from, post, since(left.to), since(left.from));
+            }
+            before = Some((post, span));
+        }
+        let (Some(first), Some(last)) = (seen().map(|(post, _)| post).min(), before.map(|(post, _)| post))
+        else {
+            return;
+        };
+        if first == last {
+            return;
+        }
+        for post in first..=last {
+            let kinds: Vec<ReadingKind> = plan.kinds_of_post(post).collect();
+            for kind in kinds {
+                let away =
+                    plan.sensors_for(Plan::station_of(post), kind).all(|sensor| self.is_offline(sensor));
+                if !away {
+                    let noticed = own.get(post).and_then(Option::as_ref);
+                    let missed = noticed.is_none_or(|noticed| !noticed.kinds.contains(&kind));
+                    self.travel.count(post, kind, missed);
+                }
+            }
+        }
+    }
+
+    fn noticed(&self, plan: &Plan, number: u64, post: usize) -> Option<Noticed> {
+        let mut noticed: Option<Noticed> = None;
+        for group in self.groups.iter().filter(|group| {
+            group.owner == Some(number) && !group.track.is_radio() && plan.post_of(&group.track) == post
+        }) {
+            let span = span_of(group);
+            let Some(known) = &mut noticed else {
+                noticed = Some(Noticed { span, kinds: vec![group.track.kind] });
+                continue;
+            };
+            known.kinds.push(group.track.kind);
+            // A loop knows best.
+            if known.span.by_presence == span.by_presence {
+                known.span.from = known.span.from.min(span.from);
+                known.span.to = known.span.to.max(span.to);
+                known.span.open |= span.open;
+            } else if span.by_presence {
+                known.span = span;
+            }
+        }
+        noticed
+    }
+
+    /// Whether the vehicle had to wait for the one before it: such times say nothing about the way.
+    fn waited(&self, plan: &Plan, index: usize, post: usize, left: &Span, reached: &Span) -> bool {
+        let ahead = self.passages.iter().take(index).rev();
+        let mut there = ahead.filter_map(|passage| self.noticed(plan, passage.number, post));
+        there.next().is_some_and(|ahead| {
+            ahead.span.to > left.to && reached.from < ahead.span.to.saturating_add(WAITED_MS)
+        })
+    }
+}

@@ -1,0 +1,84 @@
+//! Where a vehicle was at any moment, from where it was seen: what radio, which hears vehicles that are elsewhere, is held
+//! against.
+
+use interface::{ReadingKind, View};
+
+use crate::group::{Group, Mark};
+use crate::plan::Plan;
+use crate::scoring::seconds;
+
+/// From the front to the rear of a vehicle of middle length, metres: when its rear leaves a loop its front is so far beyond.
+const LENGTH_M: f64 = 8.0;
+/// How fast a vehicle comes, and drives off, metres a second.
+const SPEED_M_S: f64 = 4.0;
+/// How far before it was first seen it is believed to have been on its way, metres.
+const APPROACH_M: f64 = 60.0;
+
+/// The front of one vehicle: when it was where, monotonic milliseconds and metres along the lane, in order of time.
+#[derive(Debug, Default)]
+pub(crate) struct Whereabouts {
+    points: Vec<(u64, f64)>,
+    /// It stands on a loop still, as far as is known.
+    stands: bool,
+    /// It has not reached this yet, metres; nothing if it has driven off.
+    bound_m: Option<f64>,
+}
+
+impl Whereabouts {
+    /// From the groups that a passage owns.
+    pub fn of<'a>(plan: &Plan, groups: impl Iterator<Item = &'a Group>) -> Self {
+        let mut points: Vec<(u64, f64)> = Vec::new();
+        let mut furthest: Option<usize> = None;
+        let mut stands = false;
+        for group in groups.filter(|group| !group.track.is_radio()) {
+            let station = group.track.station;
+            let at_m = plan.position_m(station);
+            match &group.mark {
+                Mark::Occupancy { rise, fall } => {
+                    points.extend(rise.map(|rise| (rise, at_m)));
+                    points.extend(fall.map(|fall| (fall, at_m + LENGTH_M)));
+                }
+                Mark::Plate { view: View::Front, .. } => points.push((group.last_ms, at_m - 1.0)),
+                Mark::Plate { .. } => points.push((group.last_ms, at_m + LENGTH_M)),
+                Mark::Value if group.track.kind == ReadingKind::Radiation => {
+                    points.push((group.last_ms, at_m + LENGTH_M))
+                }
+                _ => points.push((group.first_ms, at_m + LENGTH_M / 2.0)),
+            }
+            if furthest.is_none_or(|known| station > known) {
+                (furthest, stands) = (Some(station), false);
+            }
+            if furthest == Some(station) {
+                stands |= group.is_open();
+            }
+        }
+        points.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        // It never goes back: what says so is a reading that was late.
+        let mut front = f64::MIN;
+        for (_, at_m) in &mut points {
+            front = front.max(*at_m);
+            *at_m = front;
+        }
+        let next = furthest.filter(|known| *known < plan.last).map(|known| plan.position_m(known + 1));
+        Self { points, stands, bound_m: next }
+    }
+
+    /// Where the front was at `ms`; `None` of a vehicle that was never seen.
+    pub fn front_m(&self, ms: u64) -> Option<f64> {
+        let next = self.points.partition_point(|(at, _)| *at <= ms);
+        let before = next.checked_sub(1).and_then(|before| self.points.get(before));
+        match (before, self.points.get(next)) {
+            (None, Some((at, front))) => Some(front - (SPEED_M_S * seconds(ms, *at)).min(APPROACH_M)),
+            (Some((from, a)), Some((to, b))) => {
+                let share = seconds(*from, ms) / seconds(*from, *to).max(0.001);
+                Some(a + share * (b - a))
+            }
+            (Some((_, front)), None) if self.stands => Some(*front),
+            (Some((from, front)), None) => {
+                let on = front + SPEED_M_S * seconds(*from, ms);
+                Some(self.bound_m.map_or(on, |bound| on.min(bound.max(*front))))
+            }
+            (None, None) => None,
+        }
+    }
+}
