@@ -118,10 +118,10 @@ impl LaneState {
             at = at.max(newest.unwrap_or(0));
         }
         let order = self.count();
-        let completes = plan.completes(station, &observation.reading);
+        let awaited = plan.is_awaited(station, &observation.reading);
         let item = Item { order, observation };
         self.unplaced_ms.get_or_insert(now);
-        self.urgent |= completes;
+        self.urgent |= awaited;
         let appended = self.append(&track, item, at);
         let outage = self.outages.get_mut(&track.sensor);
         let first_since = outage.is_some_and(|outage| !std::mem::replace(&mut outage.heard, true));

@@ -109,9 +109,13 @@ impl Plan {
         self.lane.stations.get(station).map_or(0, |station| station.deadline_ms)
     }
 
-    /// Whether a packet may wait for this reading. A plate is read several times: it is soon enough with the others.
-    pub fn completes(&self, station: usize, reading: &Reading) -> bool {
+    /// Whether somebody may wait for this reading: it opens a passage, or a packet needs it. A plate is read several times: it is
+    /// soon enough with the others.
+    pub fn is_awaited(&self, station: usize, reading: &Reading) -> bool {
         let kind = reading.kind();
+        if station == self.first && *reading == (Reading::Presence { occupied: true }) {
+            return true;
+        }
         let usable = match reading {
             Reading::Weight { stable, .. } => *stable,
             _ => kind != ReadingKind::Plate,
