@@ -11,9 +11,6 @@ use crate::solving::{Demand, Halves};
 use crate::travel::FASTEST_M_S;
 use crate::{Alternative, PassageId, identity};
 
-/// What costs more than this is no alternative worth telling.
-const CLEAR: f64 = 12.0;
-
 /// How much surer an alarm is of its vehicle if only a smaller part of this may be another's.
 const STAYS: f64 = 1.6;
 
@@ -106,7 +103,7 @@ impl LaneState {
             self.passages.iter().find(|passage| passage.number == number).map(|passage| passage.id.clone())
         };
         // The cheapest way to each rival.
-        rivals.retain(|(cost, other)| *cost < CLEAR && (*other != number || number.is_none()));
+        rivals.retain(|(cost, other)| *cost < scoring::CLEAR && (*other != number || number.is_none()));
         rivals.sort_by(|a, b| a.1.cmp(&b.1).then(a.0.total_cmp(&b.0)));
         rivals.dedup_by_key(|(_, other)| *other);
         rivals.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));

@@ -30,6 +30,7 @@ const WAIT_MS: u64 = 40_000;
 const WAIT_ALARM_MS: u64 = 15_000;
 /// How long a name waits: it may be of a vehicle that stands in the queue before the station.
 const WAIT_NAMED_MS: u64 = 150_000;
+
 /// The last time a sensor was offline, monotonic milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outage {
