@@ -66,6 +66,8 @@ pub struct Formats {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
+    /// Where rows were checked, by key.
+    sources: BTreeMap<String, String>,
     sets: BTreeMap<char, String>,
     codes: BTreeMap<String, CodesRow>,
     badges: BTreeMap<String, String>,
@@ -75,6 +77,7 @@ struct Table {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CodesRow {
+    source: String,
     at: End,
     known: String,
 }
@@ -93,6 +96,7 @@ struct Row {
     /// For people and for the test against the vectors.
     #[allow(dead_code, reason = "read by people")]
     kind: String,
+    source: String,
     patterns: Vec<String>,
     #[serde(default)]
     handicap: f32,
@@ -106,8 +110,18 @@ impl Formats {
     /// # Errors
     /// Never for the checked-in table (a test reads it).
     pub fn builtin() -> Result<Self, ModelError> {
+        Self::parse(include_str!("formats.toml"))
+    }
+
+    fn parse(text: &str) -> Result<Self, ModelError> {
         let fault = |reason: String| ModelError::Manifest(format!("formats.toml: {reason}"));
-        let table: Table = toml::from_str(include_str!("formats.toml")).map_err(|e| fault(e.to_string()))?;
+        let table: Table = toml::from_str(text).map_err(|e| fault(e.to_string()))?;
+        let rows = table.format.iter().map(|row| &row.source);
+        for source in rows.chain(table.codes.values().map(|list| &list.source)) {
+            if table.sources.get(source).is_none_or(|text| text.trim().is_empty()) {
+                return Err(fault(format!("no source `{source}`: [sources] says where a row was checked")));
+            }
+        }
         let lists: BTreeMap<String, Arc<Codes>> = table
             .codes
             .iter()
@@ -308,6 +322,53 @@ mod tests {
             assert!((lost - STRANGE).abs() < 1e-6, "{country} {known} {strange}: {lost}");
             let site = Expectation::new(&[country.to_owned()], &formats).unwrap();
             assert_eq!(site.country(known, &formats).as_deref(), Some(country), "{known}");
+        }
+    }
+
+    #[test]
+    fn every_row_and_list_names_where_it_was_checked() {
+        let table = include_str!("formats.toml");
+        let bad = table.replacen("source = \"kz\"", "source = \"hearsay\"", 1);
+        let error = Formats::parse(&bad).unwrap_err().to_string();
+        assert!(error.contains("no source `hearsay`"), "{error}");
+        assert!(Formats::parse(&table.replacen("source = \"kz\"\n", "", 1)).is_err());
+        // what could not be checked says so, and the README names it
+        let readme = include_str!("../../README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        let table: Table = toml::from_str(table).unwrap();
+        let open = |source: &String| table.sources[source].contains("not verified");
+        for row in table.format.iter().filter(|row| open(&row.source)) {
+            assert!(
+                readme.contains(&format!("{} {}", row.country, row.kind)),
+                "{} {}",
+                row.country,
+                row.kind
+            );
+        }
+        let used: BTreeSet<&String> =
+            table.format.iter().map(|f| &f.source).chain(table.codes.values().map(|c| &c.source)).collect();
+        assert_eq!(used.len(), table.sources.len(), "a source that nothing names");
+    }
+
+    #[test]
+    fn texts_of_formats_that_were_checked_late_have_their_country() {
+        let formats = Formats::builtin().unwrap();
+        for (country, text) in [
+            ("UA", "DI1234AA"),
+            ("UA", "PD1234AA"),
+            ("UA", "EX1234AA"),
+            ("UA", "CM1234AA"),
+            ("TM", "AB1234MR"),
+            ("SK", "AA123BC"),
+            ("PL", "XD12345"),
+            ("PL", "ZZ12345"),
+            ("GE", "AB123C"),
+            ("AM", "1234AB"),
+        ] {
+            let site = Expectation::new(&[country.to_owned()], &formats).unwrap();
+            assert_eq!(site.country(text, &formats).as_deref(), Some(country), "{text}");
+            let shapes = formats.shapes().iter().filter(|shape| shape.matches(text));
+            let prior = shapes.map(|shape| site.prior_of(shape, text)).fold(f32::MIN, f32::max);
+            assert!(prior > -STRANGE, "{text} {prior}: its code is in use");
         }
     }
 
