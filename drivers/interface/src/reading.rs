@@ -132,7 +132,7 @@ pub struct Verdict {
 /// A registration plate as read by a camera or by recognition on the box.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlateReading {
-    /// The plate in canonical form: upper case, no spaces, Latin look-alikes.
+    /// The plate in canonical form: upper case, no spaces, Latin look-alikes; other letters as they stand, `?` for one not read.
     pub text: String,
     /// Country, ISO 3166-1 alpha-2; `None` where the shape does not tell and nobody else did.
     #[serde(default)]

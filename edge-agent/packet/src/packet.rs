@@ -82,7 +82,7 @@ pub struct Packet {
 /// A registration plate, fused over every read of this end of the vehicle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PlateValue {
-    /// The plate in canonical form: upper case, no spaces, Latin look-alikes.
+    /// The plate in canonical form: upper case, no spaces, Latin look-alikes; other letters as they stand, `?` for one not read.
     pub text: String,
     /// Country, ISO 3166-1 alpha-2; null if not known.
     pub country: Option<String>,

@@ -71,7 +71,7 @@ impl Decoder {
     ) -> Option<Reading> {
         let edges = Edges::new(&lattice);
         let free = lattice.free_text();
-        let signs = free.len();
+        let signs = free.chars().count();
         if signs < LEAST_SIGNS {
             return None;
         }
@@ -163,9 +163,9 @@ impl Decoder {
         fitting.map(|shape| self.expectation.prior_of(shape, text)).fold(-FREE, f32::max)
     }
 
-    /// Whether a format has the text.
-    pub(crate) fn has_format(&self, text: &str) -> bool {
-        self.formats.shapes().iter().any(|shape| shape.matches(text))
+    /// Whether a likely format has the text, and the readers have all signs of the likely ones.
+    pub(crate) fn is_complete(&self, text: &str) -> bool {
+        self.expectation.is_complete(text, &self.formats)
     }
 
     /// Whether the text would be another plate if two equal signs in it were three: readers merge such repeats.

@@ -237,6 +237,7 @@ mod tests {
         let weights = std::fs::read(root.join("weights/plate-text.onnx")).unwrap();
         let mut session = crate::Runtime::load(&library).unwrap().session(&weights, 1).unwrap();
         let alphabet = alphabet(&session).unwrap();
+        assert!(alphabet.iter().all(Option::is_some), "each of its signs is one of the lattice's");
         let picture = Picture::open(&root.join("tests/vectors/plate_scene.jpg")).unwrap();
         // as drawn, stretched to the width that a plate has seen from the front; the country's mark is not wanted
         for (text, corners) in [

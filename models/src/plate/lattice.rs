@@ -1,7 +1,17 @@
 //! What the text reader saw, frame by frame, reduced to what plates are made of.
 
-/// Blank and the 36 signs.
-pub const CLASSES: usize = 37;
+/// Blank, the 36 signs that most plates are made of, the letters of Cyrillic that Latin has no look-alike of, and ideographs.
+pub const CLASSES: usize = 1 + SIGNS + CYRILLIC.len() + 1;
+/// 0-9 and A-Z.
+const SIGNS: usize = 36;
+/// The letters of Cyrillic, as far as Soviet plates had them, that Latin has no look-alike of.
+const CYRILLIC: [char; 16] = ['Б', 'Г', 'Д', 'Ж', 'З', 'И', 'Л', 'П', 'Ф', 'Ц', 'Ч', 'Ш', 'Щ', 'Э', 'Ю', 'Я'];
+/// Those it has one of, and that one.
+const SHARED: [&str; 2] = ["АВЕКМНОРСТУХ", "ABEKMHOPCTYX"];
+/// Class of every ideograph: that one stands there can be told, which it is cannot.
+const IDEOGRAPH: usize = CLASSES - 1;
+/// How an ideograph is written in a text: as a sign that was not read.
+pub const UNREAD: char = '?';
 /// Probabilities below this count as this: a sure frame must not veto a whole plate.
 const EPSILON: f32 = 1e-5;
 /// The part of the mass of other signs that counts as blank. Coats of arms, dashes and holograms stand between the
@@ -35,25 +45,63 @@ const CONFUSIONS: &[(&str, f32)] = &[
     ("R8", 0.003),
     ("KX", 0.003),
     ("6B", 0.003),
+    ("З3", 0.3),
+    ("Б6", 0.01),
+    ("Ч4", 0.01),
 ];
 
-/// Class of a sign: 1 to 10 for 0-9, 11 to 36 for A-Z; small letters count as capitals. 0 is the blank.
+/// What readers without Cyrillic take its letters for: each letter gets at least this part of those signs' probability.
+const WITHOUT_CYRILLIC: &[(char, &str, f32)] = &[
+    ('Б', "6B", 0.03),
+    ('Г', "TFR", 0.03),
+    ('Д', "A", 0.03),
+    ('Ж', "KX", 0.03),
+    ('И', "NM", 0.03),
+    ('Л', "AN", 0.03),
+    ('П', "NM", 0.03),
+    ('Ф', "O0", 0.01),
+    ('Ц', "ULI", 0.03),
+    ('Ч', "4Y", 0.03),
+    ('Ш', "WU", 0.03),
+    ('Щ', "W", 0.03),
+    ('Э', "39", 0.03),
+    ('Ю', "O0", 0.01),
+    ('Я', "R", 0.03),
+];
+
+/// Class of a sign: 1 to 10 for 0-9, 11 to 36 for A-Z, then Cyrillic and ideographs; small letters count as capitals, letters
+/// that look alike in Cyrillic and Latin as Latin. 0 is the blank.
 #[must_use]
 pub fn class_of(sign: char) -> Option<usize> {
     match sign.to_ascii_uppercase() {
         digit @ '0'..='9' => Some(1 + usize::from(digit as u8 - b'0')),
         letter @ 'A'..='Z' => Some(11 + usize::from(letter as u8 - b'A')),
-        _ => None,
+        '\u{4e00}'..='\u{9fff}' | UNREAD => Some(IDEOGRAPH),
+        _ => cyrillic_class(sign),
     }
 }
 
-/// Sign of a class; a space for the blank.
+fn cyrillic_class(sign: char) -> Option<usize> {
+    let capital = sign.to_uppercase().next()?;
+    if let Some(at) = CYRILLIC.iter().position(|letter| *letter == capital) {
+        return Some(1 + SIGNS + at);
+    }
+    let [cyrillic, latin] = SHARED;
+    cyrillic
+        .chars()
+        .zip(latin.chars())
+        .find(|(letter, _)| *letter == capital)
+        .and_then(|(_, it)| class_of(it))
+}
+
+/// Sign of a class; a space for the blank, [`UNREAD`] for an ideograph.
 #[must_use]
 pub fn sign_of(class: usize) -> char {
     match class {
         1..=10 => char::from(b'0' + (class - 1) as u8),
         11..=36 => char::from(b'A' + (class - 11) as u8),
-        _ => ' ',
+        IDEOGRAPH => UNREAD,
+        _ => class.checked_sub(1 + SIGNS).and_then(|at| CYRILLIC.get(at)).copied().unwrap_or(' '),
     }
 }
 
@@ -143,9 +191,18 @@ impl Lattice {
 
 fn normalised(probabilities: &[f32; CLASSES]) -> [f32; CLASSES] {
     let clean = probabilities.map(|p| if p.is_finite() { p.clamp(0.0, 1.0) } else { 0.0 });
-    let other = (1.0 - clean.iter().sum::<f32>()).max(0.0);
+    // general readers take coats of arms and holograms for ideographs: they are among the other signs
+    let ideographs = clean[IDEOGRAPH];
+    let other = (1.0 - clean.iter().sum::<f32>() + ideographs).max(0.0);
     let mut raised = clean;
     raised[0] = clean[0].max(OTHER_AS_BLANK * other);
+    raised[IDEOGRAPH] = OTHER_AS_BLANK * ideographs;
+    for &(letter, signs, part) in WITHOUT_CYRILLIC {
+        let best = signs.chars().filter_map(|c| clean.get(class_of(c)?)).fold(0.0f32, |a, b| a.max(*b));
+        if let Some(value) = class_of(letter).and_then(|class| raised.get_mut(class)) {
+            *value = value.max(part * best);
+        }
+    }
     for (group, part) in CONFUSIONS {
         let best = group.chars().filter_map(|c| clean.get(class_of(c)?)).fold(0.0f32, |a, b| a.max(*b));
         for class in group.chars().filter_map(class_of) {
@@ -168,8 +225,32 @@ mod tests {
             assert_eq!(class_of(sign_of(class)), Some(class));
         }
         assert_eq!(class_of('k'), class_of('K'));
-        assert_eq!(class_of('Ж'), None);
-        assert_eq!(sign_of(0), ' ');
+        assert_eq!(class_of('Ӿ'), None);
+        assert_eq!((sign_of(0), sign_of(CLASSES)), (' ', ' '));
+        // one sign for one glyph, whatever alphabet it is from
+        for (cyrillic, latin) in SHARED[0].chars().zip(SHARED[1].chars()) {
+            assert_eq!(class_of(cyrillic), class_of(latin));
+        }
+        assert_eq!(class_of('ж').map(sign_of), Some('Ж'));
+        assert_eq!(class_of('京').map(sign_of), Some(UNREAD));
+    }
+
+    #[test]
+    fn an_ideograph_is_never_surer_than_a_blank_and_cyrillic_stands_by_itself() {
+        let mut frame = [0.0; CLASSES];
+        frame[IDEOGRAPH] = 0.9;
+        let lattice = Lattice::new(&[frame]);
+        assert_eq!(lattice.free_text(), "", "a coat of arms may be one");
+        let there = lattice.frames()[0][IDEOGRAPH];
+        assert!((-0.2..=0.0).contains(&there), "{there}: a format that has one there loses nothing");
+        let mut frame = [0.0; CLASSES];
+        frame[class_of('Ж').unwrap()] = 0.9;
+        assert_eq!(Lattice::new(&[frame]).free_text(), "Ж");
+        // a reader that has no Ж takes it for a K
+        let mut frame = [0.0; CLASSES];
+        frame[class_of('K').unwrap()] = 1.0;
+        let lattice = Lattice::new(&[frame]);
+        assert!(lattice.frames()[0][class_of('Ж').unwrap()] > -4.0 && lattice.free_text() == "K");
     }
 
     #[test]

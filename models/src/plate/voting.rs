@@ -14,6 +14,8 @@ const CERTAIN: f32 = 3.0;
 const AGREED: f32 = 2.0;
 /// Least lead of a certain read over a text that differs only by O for 0 or I for 1.
 const SAME_GLYPH: f32 = 0.4;
+/// A crop reads a text as it stands if it scores this, or its free reading has it: below what a look-alike costs.
+const LITERAL: f32 = -0.1;
 /// Score that a text needs which no crop reads as it stands.
 const EMIT_REPAIRED: f32 = -2.5;
 /// Price of a sign that lies outside of a crop: less than that of a sign the crop has and the text has not, so that of
@@ -95,7 +97,10 @@ pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
     let literal = |opinion: Opinion| {
         let own_crops = voters.iter().filter(|s| s.opinion == opinion);
         let (crops, agree) = own_crops.fold((0, 0), |(crops, agree), s| {
-            (crops + 1, agree + usize::from(folded(&s.lattice.free_text()).contains(&own)))
+            // a hologram between the signs may read as one more, about as surely as it reads as nothing
+            let read = folded(&s.lattice.free_text()).contains(&own)
+                || decoder.aligned(s, first.text, f32::INFINITY) >= LITERAL;
+            (crops + 1, agree + usize::from(read))
         });
         (agree, agree > 0 && 2 * agree >= crops)
     };
@@ -116,7 +121,7 @@ pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
         && !longer
         && repeats_shown
         && readers >= 2
-        && decoder.has_format(first.text)
+        && decoder.is_complete(first.text)
         && margin >= if agreed { AGREED } else { CERTAIN - first.prior }
         && least(&twins) >= SAME_GLYPH;
     let margin = f64::from(margin);
@@ -175,8 +180,9 @@ impl Rival<'_> {
     /// How far this text is ahead of another, by the crops that tell the two apart. The others say nothing about which
     /// it is; nor does a narrow crop about a text that goes on beyond its edge.
     fn margin(&self, other: &Rival<'_>, voters: &[&Reading]) -> f32 {
-        let longer = other.text.len() > self.text.len() && other.text.contains(self.text);
-        let beyond = if longer { CUT * (other.text.len() - self.text.len()) as f32 } else { 0.0 };
+        let [own, others] = [self.text, other.text].map(|text| text.chars().count());
+        let longer = others > own && other.text.contains(self.text);
+        let beyond = if longer { CUT * (others - own) as f32 } else { 0.0 };
         let (mut sum, mut count) = (0.0, 0u8);
         for ((mine, its), crop) in self.values.iter().zip(&other.values).zip(voters) {
             let ahead = mine - its;
@@ -230,6 +236,7 @@ fn calibrated(table: &[(f64, f64)], margin: f64, most: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::Detector;
+    use super::super::decoding::FREE;
     use super::super::detect::Candidate;
     use super::super::formats::{Expectation, Formats};
     use super::super::lattice::{CLASSES, Lattice, class_of};
@@ -302,6 +309,72 @@ mod tests {
         assert_eq!(voted(&site, &repeat), ("A123BC77".to_owned(), false));
         // without a country the plate is as settled, and never certain
         assert_eq!(voted(&at_site(&[]), &agreed), (text.to_owned(), true));
+    }
+
+    #[test]
+    fn a_sign_that_may_as_well_be_none_contradicts_nobody() {
+        use Opinion::{General, Plate};
+        let site = at_site(&["SK"]);
+        let text = "RK346AL";
+        let hologram = |other: f32| {
+            let mut crops = [
+                reading(&site, General, false, text, 0.99),
+                reading(&site, General, true, text, 0.99),
+                reading(&site, Plate, true, text, 0.99),
+            ];
+            // a blank frame after the second letter that is a sign with this probability
+            let mut frames = text.chars().flat_map(|sign| [(sign, 0.99), (' ', 1.0)]).collect::<Vec<_>>();
+            frames[3] = ('B', other);
+            let frames: Vec<[f32; CLASSES]> = frames
+                .iter()
+                .map(|&(sign, sure)| {
+                    let mut frame = [0.0; CLASSES];
+                    frame[class_of(sign).unwrap_or(0)] = sure;
+                    frame[0] = frame[0].max(1.0 - sure);
+                    frame
+                })
+                .collect();
+            let plate = crops.last_mut().unwrap();
+            let place = plate.candidate.clone();
+            let read = site.texts(place, Plate, Lattice::new(&frames), false).unwrap();
+            *plate = Reading { wide: true, whole: true, proposed: 0.9, ..read };
+            vote(&site, &crops.iter().collect::<Vec<_>>()).unwrap()
+        };
+        let sure = hologram(0.51);
+        assert_eq!((sure.read.text.as_str(), sure.settled), (text, true));
+        assert!(!hologram(0.9).settled, "one reader alone reads it as it stands");
+    }
+
+    #[test]
+    fn cyrillic_letters_are_read_where_a_format_has_them_and_never_certain() {
+        use Opinion::{General, Plate};
+        // the general readers have no Cyrillic and see what is nearest
+        let crops = [(Plate, false, "7686ЖЦ"), (Plate, true, "7686ЖЦ"), (General, true, "7686KU")];
+        assert_eq!(voted(&at_site(&["UA"]), &crops), ("7686ЖЦ".to_owned(), false));
+        // a format forbids nothing: where none has them the plate is read all the same
+        let crops = [(Plate, false, "ЖЦ7686"), (Plate, true, "ЖЦ7686")];
+        let readings: Vec<Reading> = crops
+            .iter()
+            .map(|(who, wide, text)| {
+                let site = at_site(&["KZ"]);
+                let read = reading(&site, *who, *wide, text, 0.99);
+                let texts = vec![((*text).to_owned(), -FREE)];
+                Reading { texts, ..read }
+            })
+            .collect();
+        let verdict = vote(&at_site(&["KZ"]), &readings.iter().collect::<Vec<_>>()).unwrap();
+        assert_eq!((verdict.read.text.as_str(), verdict.settled), ("ЖЦ7686", false));
+    }
+
+    #[test]
+    fn formats_with_signs_beyond_the_readers_are_never_certain() {
+        use Opinion::{General, Plate, Second};
+        // MN: two readers agree, and yet the last letter may be one of the two that Russian has not
+        let crops = [(Plate, false, "1234YHA"), (Plate, true, "1234YHA"), (General, true, "1234YHA")];
+        assert_eq!(voted(&at_site(&["MN"]), &crops), ("1234YHA".to_owned(), false));
+        // CN: that an ideograph stands first is told, which one is not
+        let crops = [(General, false, "京A12345"), (General, true, "京A12345"), (Second, true, "津A12345")];
+        assert_eq!(voted(&at_site(&["CN"]), &crops), ("?A12345".to_owned(), false));
     }
 
     #[test]
