@@ -79,8 +79,33 @@ struct Support {
     frames: usize,
     /// Whether one of them was certain.
     certain: bool,
-    /// The best frame that read this text first, with its tag. Kept for the texts that may yet win.
-    shown: Option<(PlateRead, u64)>,
+    /// The frame that shows this text best. Kept for the texts that may yet win.
+    shown: Option<Shown>,
+}
+
+/// A frame that read a text, first or as another reading.
+#[derive(Clone, Debug)]
+struct Shown {
+    read: PlateRead,
+    tag: u64,
+    /// Probability of the text there.
+    probability: f64,
+    first: bool,
+}
+
+impl Shown {
+    /// Order by how well a text is seen: a frame that read it first is better than any other.
+    fn compare(&self, other: &Self) -> std::cmp::Ordering {
+        let sure = self.first.cmp(&other.first);
+        let sure = sure.then_with(|| {
+            if self.first {
+                std::cmp::Ordering::Equal
+            } else {
+                self.probability.total_cmp(&other.probability)
+            }
+        });
+        sure.then_with(|| compare(&self.read, &other.read))
+    }
 }
 
 impl Support {
@@ -146,7 +171,7 @@ impl Consensus {
     #[must_use]
     pub fn frames_in_use(&self) -> Vec<u64> {
         let open = self.tracks.iter().filter(|t| !t.reported).flat_map(|t| t.texts.values());
-        let open = open.filter_map(|s| s.shown.as_ref().map(|shown| shown.1));
+        let open = open.filter_map(|s| s.shown.as_ref().map(|shown| shown.tag));
         open.chain(self.due.iter().map(|r| r.frame_tag)).collect()
     }
 
@@ -252,17 +277,16 @@ impl Track {
                 support.frames += 1;
                 support.certain |= read.certain;
             }
-        }
-        if let Some(support) = self.texts.get_mut(&read.text) {
-            let better = support.shown.as_ref().is_none_or(|(known, _)| compare(read, known).is_gt());
-            if better {
-                support.shown = Some((read.clone(), frame_tag));
+            let shown = Shown { read: read.clone(), tag: frame_tag, probability: p, first: index == 0 };
+            if support.shown.as_ref().is_none_or(|known| shown.compare(known).is_gt()) {
+                support.shown = Some(shown);
             }
         }
         self.forget_pictures();
     }
 
-    /// Keeps the pictures of the [`SHOWN`] best texts: the caller has to keep their frames.
+    /// Keeps the pictures of the [`SHOWN`] best texts: the caller has to keep their frames. The text that wins has one: what
+    /// a text has for it grows only with a frame that reads it, and none but the best come later to be the best.
     fn forget_pictures(&mut self) {
         let mut shown: Vec<&mut Support> = self.texts.values_mut().filter(|s| s.shown.is_some()).collect();
         shown.sort_by(|a, b| b.evidence().total_cmp(&a.evidence()));
@@ -293,10 +317,7 @@ impl Track {
             // reads like a shorter one
             *text != best.text && (s.certain || (s.frames > 0 && text.contains(best.text.as_str())))
         });
-        // the frame that the text came from; another one only if no frame that is kept read it first
-        let shown = self.texts.values().filter_map(|s| s.shown.as_ref());
-        let other = || shown.max_by(|a, b| compare(&a.0, &b.0));
-        let (evidence, frame_tag) = support.shown.as_ref().or_else(other)?;
+        let evidence = support.shown.as_ref()?;
         Some(PlateResult {
             text: best.text,
             country: best.country,
@@ -305,8 +326,8 @@ impl Track {
             candidates,
             frames_agreeing: support.frames,
             frames: self.frames,
-            frame_tag: *frame_tag,
-            corners: evidence.corners,
+            frame_tag: evidence.tag,
+            corners: evidence.read.corners,
             first_ms: self.first_ms,
             last_ms: self.last_ms,
         })
@@ -429,6 +450,20 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_no_frame_read_first_has_the_frame_that_shows_it_best() {
+        let frames: Vec<PlateRead> =
+            [("A123BC71", 0.55, 0.44), ("A123BC17", 0.5, 0.46), ("A123BC11", 0.52, 0.45)]
+                .map(|(first, sure, other)| {
+                    let text = "A123BC77".to_owned();
+                    let other = PlateCandidate { text, country: None, probability: other };
+                    PlateRead { candidates: vec![other], ..read(first, sure, false, 0.0) }
+                })
+                .into();
+        let got = after(&frames);
+        assert_eq!((got.text.as_str(), got.frames_agreeing, got.frame_tag), ("A123BC77", 0, 1));
+    }
+
+    #[test]
     fn the_next_vehicle_at_the_same_place_is_reported_anew() {
         let mut c = consensus();
         c.add(0, &[read("A123BC77", 0.9, true, 0.0)], 1);
@@ -514,6 +549,10 @@ mod tests {
                 prop_assert!((0.0..=MOST).contains(&r.probability));
                 prop_assert!(r.frames_agreeing <= r.frames);
                 prop_assert_eq!(&r.candidates[0].text, &r.text);
+                // the evidence is a frame that read this text (0 is shared with the last one)
+                let shown = frames.get(r.frame_tag as usize).into_iter().flat_map(|(_, reads)| reads);
+                let mut texts = shown.flat_map(|s| s.candidates.iter().map(|c| &c.text).chain([&s.text]));
+                prop_assert!(r.frame_tag == 0 || texts.any(|text| *text == r.text), "{r:?}");
                 prop_assert!(r.candidates.iter().map(|c| c.probability).sum::<f64>() <= 1.0 + 1e-9);
             }
         }

@@ -9,7 +9,7 @@ use super::lattice::Lattice;
 /// Score a text needs to be reported.
 pub(crate) const EMIT: f32 = -6.0;
 /// Handicap of a text that has no format, where the plate finder backs it.
-pub(crate) const FREE: f32 = 5.5;
+pub(crate) const FREE: f32 = 5.0;
 /// Worst prior of an expected format.
 pub(crate) const EXPECTED: f32 = -1.0;
 /// How far below the best shape's score a shape is still followed up.
@@ -161,6 +161,11 @@ impl Decoder {
     pub(crate) fn prior(&self, text: &str) -> f32 {
         let fitting = self.formats.shapes().iter().filter(|shape| shape.matches(text));
         fitting.map(|shape| self.expectation.prior_of(shape, text)).fold(-FREE, f32::max)
+    }
+
+    /// Whether a format has the text.
+    pub(crate) fn has_format(&self, text: &str) -> bool {
+        self.formats.shapes().iter().any(|shape| shape.matches(text))
     }
 
     /// Whether a likely format has the text, and the readers have all signs of the likely ones.

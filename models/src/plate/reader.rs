@@ -55,7 +55,7 @@ const LIKELY: f64 = 0.45;
 /// A read at a proposal that is weaker than [`DOUBT`] is told only if it is as probable as this.
 const TOLD: f64 = 0.4;
 /// Score of the plate finder that a text without format needs to be a plate.
-const BACKED: f32 = 0.6;
+const BACKED: f32 = 0.5;
 
 /// Finds and reads plates. One per thread; loading takes about half a second.
 #[derive(Debug)]

@@ -94,12 +94,15 @@ pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
     let margin = least(&others).min(6.0 + score);
     // A telephone number becomes a plate by one look-alike, a plate at the picture's edge may go on beyond it. One crop
     // alone may read a U as O.
+    let formatted = decoder.has_format(first.text);
     let literal = |opinion: Opinion| {
         let own_crops = voters.iter().filter(|s| s.opinion == opinion);
         let (crops, agree) = own_crops.fold((0, 0), |(crops, agree), s| {
             // a hologram between the signs may read as one more, about as surely as it reads as nothing
-            let read = folded(&s.lattice.free_text()).contains(&own)
-                || decoder.aligned(s, first.text, f32::INFINITY) >= LITERAL;
+            let free = folded(&s.lattice.free_text());
+            // without a format nothing says where a text ends: ХОЗТОВАР over a shop door goes on
+            let read = if formatted { free.contains(&own) } else { free == own };
+            let read = read || formatted && decoder.aligned(s, first.text, f32::INFINITY) >= LITERAL;
             (crops + 1, agree + usize::from(read))
         });
         (agree, agree > 0 && 2 * agree >= crops)
@@ -111,7 +114,10 @@ pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
     }
     let readers = literal.iter().filter(|(agree, _)| *agree > 0).count();
     let proposed = voters.iter().map(|s| s.proposed).fold(0.0, f32::max);
-    if readers < 2 && proposed <= 0.0 {
+    // What one reader alone reads as it stands is worth telling in an expected format: half a plate may read like a whole
+    // one of a rare format. One reader alone knows the letters of Cyrillic.
+    let needs_two = proposed <= 0.0 || (first.prior < EXPECTED && first.text.is_ascii());
+    if readers < 2 && needs_two {
         return None;
     }
     let agreed = literal.iter().filter(|(_, most)| *most).count() >= 2 && first.prior >= EXPECTED;
@@ -276,6 +282,17 @@ mod tests {
         Reading { wide, whole: wide, proposed: 0.9, ..read }
     }
 
+    /// The text that these crops are told as, if any; a free reading counts as one without format too.
+    fn told(decoder: &Decoder, crops: &[(Opinion, bool, &str)]) -> Option<String> {
+        let free = |&(who, wide, text): &(Opinion, bool, &str)| {
+            let mut read = reading(decoder, who, wide, text, 0.99);
+            read.texts.push((text.to_owned(), -FREE));
+            read
+        };
+        let readings: Vec<Reading> = crops.iter().map(free).collect();
+        vote(decoder, &readings.iter().collect::<Vec<_>>()).map(|verdict| verdict.read.text)
+    }
+
     fn at_site(countries: &[&str]) -> Decoder {
         let formats = Formats::builtin().unwrap();
         let countries: Vec<String> = countries.iter().map(|c| (*c).to_owned()).collect();
@@ -352,18 +369,31 @@ mod tests {
         let crops = [(Plate, false, "7686ЖЦ"), (Plate, true, "7686ЖЦ"), (General, true, "7686KU")];
         assert_eq!(voted(&at_site(&["UA"]), &crops), ("7686ЖЦ".to_owned(), false));
         // a format forbids nothing: where none has them the plate is read all the same
-        let crops = [(Plate, false, "ЖЦ7686"), (Plate, true, "ЖЦ7686")];
-        let readings: Vec<Reading> = crops
-            .iter()
-            .map(|(who, wide, text)| {
-                let site = at_site(&["KZ"]);
-                let read = reading(&site, *who, *wide, text, 0.99);
-                let texts = vec![((*text).to_owned(), -FREE)];
-                Reading { texts, ..read }
-            })
-            .collect();
-        let verdict = vote(&at_site(&["KZ"]), &readings.iter().collect::<Vec<_>>()).unwrap();
-        assert_eq!((verdict.read.text.as_str(), verdict.settled), ("ЖЦ7686", false));
+        let crops = [(Plate, false, "ЖЦ7686Щ"), (Plate, true, "ЖЦ7686Щ")];
+        assert_eq!(told(&at_site(&["KZ"]), &crops).as_deref(), Some("ЖЦ7686Щ"));
+    }
+
+    #[test]
+    fn what_one_reader_alone_reads_is_told_in_an_expected_format_only() {
+        use Opinion::{General, Plate};
+        let site = at_site(&["RU", "KZ"]);
+        // half of a plate, and a sign beyond its edge
+        let half = [(Plate, false, "H776MO"), (Plate, true, "H776MO"), (General, true, "H776M")];
+        assert_eq!(told(&site, &half), None);
+        let old = [(Plate, false, "H776MO"), (Plate, true, "H776MO"), (General, true, "H776MO")];
+        assert_eq!(told(&site, &old).as_deref(), Some("H776MO"), "a plate of KZ of before 2012");
+        let expected = [(Plate, false, "A123BC77"), (Plate, true, "A123BC77"), (General, true, "A123B")];
+        assert_eq!(told(&site, &expected).as_deref(), Some("A123BC77"));
+    }
+
+    #[test]
+    fn a_text_without_format_is_told_if_two_readers_read_just_that() {
+        use Opinion::{General, Plate, Second};
+        let site = at_site(&["PL"]);
+        let vanity = [(Plate, false, "WOBVHMK4"), (General, true, "WOBVWMK4"), (Second, false, "WOBVWMK4")];
+        assert_eq!(told(&site, &vanity).as_deref(), Some("WOBVWMK4"));
+        let sign = [(Plate, false, "XO3TOBAP"), (Plate, true, "XO3TOBAP"), (General, true, "XO3TOBAPE")];
+        assert_eq!(told(&site, &sign), None);
     }
 
     #[test]
