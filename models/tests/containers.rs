@@ -54,7 +54,8 @@ fn photographs_of_containers_are_read_and_none_is_certain_and_wrong() {
             assert!(crop.width() > crop.height());
         }
     }
-    assert!(2 * right >= all, "{right} of {all}");
+    // all but the three columns of signs seven pixels wide, one of them found at the edge of another's close-up
+    assert!(right + 3 >= all, "{right} of {all}");
 }
 
 #[test]

@@ -40,6 +40,15 @@ pub(super) fn close_up(picture: &Picture, place: &Corners) -> Option<(Rect, f32)
     (region.width >= 16 && region.height >= 16).then_some((region, side))
 }
 
+/// Whether the region's left or right edge, where it is not the picture's, cuts this text.
+pub(super) fn cut_off(q: &Corners, region: Rect, picture: &Picture) -> bool {
+    let [left, _, right, _] = bounds(q);
+    let near = 0.3 * size(q).1;
+    let (begin, end) = (region.x, region.x + region.width);
+    (begin > 0 && left - near <= begin as f32)
+        || (end < picture.width().cast_signed() && right + near >= end as f32)
+}
+
 /// The part of a code, longer at its end by this many heights of a sign.
 pub(super) fn extended(q: &Corners, arrangement: Arrangement, signs: f32) -> Corners {
     let (w, h) = size(q);
@@ -70,4 +79,21 @@ pub(super) fn beside(code: &Corners, q: &Corners, arrangement: Arrangement) -> O
 pub(super) fn turned(q: &Corners) -> Corners {
     let [tl, tr, br, bl] = *q;
     [tr, br, bl, tl]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plate::rectify::rectangle;
+
+    #[test]
+    fn a_text_at_the_edge_of_a_close_up_is_cut_off_unless_the_picture_ends_there() {
+        let picture = Picture::from_bgr(300, 100, &vec![0; 300 * 100 * 3]).unwrap();
+        let text = |middle: f32| rectangle([middle, 50.0], 20.0, 10.0, 0.0);
+        let region = Rect::new(100, 0, 100, 100);
+        assert!(cut_off(&text(190.0), region, &picture) && cut_off(&text(110.0), region, &picture));
+        assert!(!cut_off(&text(150.0), region, &picture) && !cut_off(&text(180.0), region, &picture));
+        let whole = Rect::new(0, 0, 300, 100);
+        assert!(!cut_off(&text(290.0), whole, &picture) && !cut_off(&text(10.0), whole, &picture));
+    }
 }

@@ -4,7 +4,7 @@ use super::code::{CODE_SIGNS, size_type};
 use super::column::side_by_side;
 use super::decode::{Checked, resembles, type_code};
 use super::lines::{Arrangement, around, is_tall, sequences, shared};
-use super::places::{CLOSE_ENLARGE, beside, close, close_up, extended, inside, turned};
+use super::places::{CLOSE_ENLARGE, beside, close, close_up, cut_off, extended, inside, turned};
 use super::vote::{Hit, drop_repeats, grouped, hit, vote};
 use super::{ContainerOptions, ContainerRead, NumberKind};
 use crate::plate::detect::Found;
@@ -60,6 +60,8 @@ struct Scene {
     hits: Vec<Hit>,
     /// What may be part of a code.
     fragments: Vec<Corners>,
+    /// What the edge of a close-up cuts off.
+    cut_off: Vec<Corners>,
     /// Size and type codes.
     types: Vec<(Corners, String)>,
     reads: usize,
@@ -113,7 +115,12 @@ impl ContainerReader {
             }
             last = side.min(long * ENLARGE);
         }
-        for place in self.open_places(&scene).into_iter().take(self.options.close_ups) {
+        let mut looked_at: Vec<Corners> = Vec::new();
+        for _ in 0..self.options.close_ups {
+            // a close-up may show that another code begins at its edge
+            let known = |place: &Corners| looked_at.iter().any(|q| inside(q, place) || inside(place, q));
+            let Some(place) = self.open_places(&scene).into_iter().find(|place| !known(place)) else { break };
+            looked_at.push(place);
             if let Some((region, side)) = close_up(picture, &place) {
                 self.scan(picture, region, side, CLOSE_ENLARGE, &mut scene)?;
             }
@@ -185,6 +192,9 @@ impl ContainerReader {
             }
         }
         for piece in pieces.into_values() {
+            if (3..=CODE_SIGNS).contains(&piece.free.len()) && cut_off(&piece.corners, region, picture) {
+                scene.cut_off.push(piece.corners);
+            }
             if is_fragment(&piece.free) {
                 scene.fragments.push(piece.corners);
             }
@@ -381,6 +391,8 @@ impl ContainerReader {
                 open.push(*fragment);
             }
         }
+        let known = |q: &&Corners| !reads.iter().any(|r| inside(q, &r.corners));
+        open.extend(scene.cut_off.iter().filter(known));
         open
     }
 
