@@ -25,6 +25,8 @@ pub mod container;
 mod error;
 pub mod evaluate;
 pub mod face;
+#[cfg(test)]
+mod fixtures;
 mod manifest;
 mod picture;
 pub mod plate;

@@ -16,7 +16,7 @@ pub const STRIDE: usize = 8;
 /// Chance that a plate needs (models/training/README.md, "Thresholds").
 pub const SCORE: f32 = 0.3;
 /// Plates that overlap more than this (shared area by the area of both) are one.
-const NMS_IOU: f32 = 0.3;
+pub(super) const NMS_IOU: f32 = 0.3;
 /// Most peaks that are looked at: bounds the time on noise.
 const MAX_PEAKS: usize = 200;
 /// Most plates that are kept.
@@ -232,17 +232,8 @@ mod tests {
     #[test]
     fn the_committed_weights_find_rendered_plates() {
         use crate::plate::rectify::planes;
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let library = crate::Manifest::builtin().unwrap().library_here().map(|l| l.file.clone());
-        let library = root.join("../.local/lib").join(library.unwrap());
-        if !library.exists() {
-            println!("skipped: no {} (cargo xtask models fetches it)", library.display());
-            return;
-        }
-        let weights = std::fs::read(root.join("weights/plate-corners.onnx")).unwrap();
-        let runtime = crate::Runtime::load(&library).unwrap();
-        let mut session = runtime.session(&weights, 1).unwrap();
-        let picture = crate::Picture::open(&root.join("tests/vectors/plate_scene.jpg")).unwrap();
+        let Some(mut session) = crate::fixtures::committed("plate-corners.onnx") else { return };
+        let picture = crate::fixtures::plate_scene();
         let (width, height) = (640, 480);
         let pixels = planes(picture.mat(), width, height, [127.5; 3], 1.0 / 127.5).unwrap();
         let input =

@@ -8,11 +8,11 @@ use opencv::core::{Mat, Point, Vector};
 use opencv::imgproc;
 
 /// Text map value that counts as text.
-const MAP_THRESHOLD: f32 = 0.25;
+pub(super) const MAP_THRESHOLD: f32 = 0.25;
 /// Mean map value a box needs.
-const BOX_SCORE: f32 = 0.4;
+pub(super) const BOX_SCORE: f32 = 0.4;
 /// The map shows shrunken text: boxes grow by `area * UNCLIP / perimeter` (DBNet, arXiv 1911.08947, section 3.3).
-const UNCLIP: f32 = 1.6;
+pub(super) const UNCLIP: f32 = 1.6;
 /// Least side of a box on the map, in map pixels.
 const MIN_SIDE: f32 = 3.0;
 /// Most contours that are looked at: bounds the time on noise.

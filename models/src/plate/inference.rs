@@ -14,7 +14,7 @@ use std::time::Instant;
 /// Long side of the finders' input in pixels.
 const FIND_SIDE: f32 = 640.0;
 /// Score of a proposal of the plate finder: the reader checks them all.
-const PLATE_SCORE: f32 = 0.15;
+pub(super) const PLATE_SCORE: f32 = 0.15;
 /// Small pictures are enlarged at most this much.
 const FIND_ENLARGE: f32 = 1.6;
 /// Side of a close-up for the text finder in pixels, and how much it may be enlarged.
@@ -224,21 +224,14 @@ pub(crate) fn since(start: Instant) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{committed, plate_scene};
 
     #[test]
     fn the_committed_weights_read_rendered_plates() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        let library = crate::Manifest::builtin().unwrap().library_here().map(|l| l.file.clone());
-        let library = root.join("../.local/lib").join(library.unwrap());
-        if !library.exists() {
-            println!("skipped: no {} (cargo xtask models fetches it)", library.display());
-            return;
-        }
-        let weights = std::fs::read(root.join("weights/plate-text.onnx")).unwrap();
-        let mut session = crate::Runtime::load(&library).unwrap().session(&weights, 1).unwrap();
+        let Some(mut session) = committed("plate-text.onnx") else { return };
         let alphabet = alphabet(&session).unwrap();
         assert!(alphabet.iter().all(Option::is_some), "each of its signs is one of the lattice's");
-        let picture = Picture::open(&root.join("tests/vectors/plate_scene.jpg")).unwrap();
+        let picture = plate_scene();
         // as drawn, stretched to the width that a plate has seen from the front; the country's mark is not wanted
         for (text, corners) in [
             ("667414VJ", [[31.9, 362.9], [197.1, 300.9], [210.2, 335.7], [45.2, 398.0]]),

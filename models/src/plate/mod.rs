@@ -2,6 +2,7 @@
 //! readers, decoded under the formats of the expected countries.
 
 pub mod corner_finder;
+mod crop;
 mod decoding;
 pub mod detect;
 pub mod formats;
@@ -99,4 +100,47 @@ pub struct PlateRead {
     pub detector: Detector,
     /// Time spent on the whole picture.
     pub milliseconds: StageMilliseconds,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{corner_finder, decoding, detect, inference, reader, voting};
+
+    #[test]
+    fn the_manifest_has_the_thresholds_of_the_code_and_figures_with_their_command() {
+        let manifest = crate::Manifest::builtin().unwrap();
+        let votes = [
+            ("emit_score", decoding::EMIT),
+            ("certain_margin", voting::CERTAIN),
+            ("agreed_margin", voting::AGREED),
+        ];
+        let finder =
+            [("map", detect::MAP_THRESHOLD), ("box_score", detect::BOX_SCORE), ("unclip", detect::UNCLIP)];
+        let corners = [
+            ("score", inference::PLATE_SCORE),
+            ("doubt", reader::DOUBT),
+            ("backs_free_text", reader::BACKED),
+            ("nms_iou", corner_finder::NMS_IOU),
+        ];
+        let code: [(&str, &[(&str, f32)]); 5] = [
+            ("text-finder", &finder),
+            ("plate-corners", &corners),
+            ("plate-text", &votes),
+            ("text-reader", &votes),
+            ("second-reader", &votes),
+        ];
+        for (name, thresholds) in code {
+            let entry = manifest.model.iter().find(|m| m.name == name).unwrap();
+            for (threshold, value) in thresholds {
+                let said = entry.thresholds.get(*threshold).copied().unwrap_or(f64::NAN);
+                assert!((said - f64::from(*value)).abs() < 1e-6, "{name} {threshold}: {said}, {value}");
+            }
+            assert_eq!(entry.thresholds.len(), thresholds.len(), "{name}");
+        }
+        for model in manifest.model {
+            assert!(!model.thresholds.is_empty(), "{}", model.name);
+            let measured = &model.measured;
+            assert!(measured.contains('%') && measured.contains("command `"), "{}: {measured}", model.name);
+        }
+    }
 }

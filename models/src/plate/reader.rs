@@ -1,13 +1,14 @@
 //! The chain, cheap steps first: the plate finder's places are read by the plate reader, then by a general one, and only
 //! where that leaves doubt the text finder, close-ups and the second general reader are asked.
 
+use super::crop::{Crop, inside, same_crop, same_place};
 use super::decoding::{Decoder, Reading};
 use super::detect::{Candidate, Found, candidates, proposals};
 use super::formats::{Expectation, Formats};
 use super::inference::{Networks, Opinion, since};
-use super::rectify::{bounds, overlap, padded, size, upright};
+use super::rectify::size;
 use super::voting::{Verdict, grouped, vote};
-use super::{Detector, PlateOptions, PlateRead, StageMilliseconds};
+use super::{PlateOptions, PlateRead, StageMilliseconds};
 use crate::{Corners, ModelError, ModelStore, Picture, Runtime};
 use std::time::Instant;
 
@@ -17,23 +18,10 @@ const FIRST_PLACES: usize = 4;
 const SWEEP_READS: usize = 8;
 /// Places that are looked at a second time.
 const SECOND_LOOKS: usize = 4;
-/// Parts of its width and height that a place is widened by at each end, to see whether it was cut off: a box of the
-/// text finder may lack the whole region, corners of the plate finder at most a sign (a sign is 7 % of a plate).
-const WIDER: [f32; 2] = [0.25, 0.05];
-const WIDER_CORNERS: [f32; 2] = [0.12, 0.1];
-/// Room, as a part of its width, that a plate needs to the picture's edges to count as whole.
-const WHOLE: f32 = 0.05;
 /// Crops that the cheap reader may read for one of the others.
 const CHEAP: usize = 2;
 /// Stretch that pulls repeated signs apart.
 const STRETCHED: f32 = 1.35;
-/// Stretch of crops with room at both ends for the plate reader.
-const WIDE_STRETCH: f32 = 1.2;
-/// The plate reader's crops are stretched to at least this width by height, at most so much; narrower ones than the second
-/// are not of one line.
-const ASPECT: f32 = 4.0;
-const MOST_STRETCH: f32 = 1.7;
-const SQUEEZED: f32 = 2.0;
 /// Crops read from a close-up.
 const CLOSE_READS: usize = 2;
 /// Where nothing was read, the finders look again at this zoom, if the picture has more pixels on its long side
@@ -42,7 +30,7 @@ const ZOOM: f32 = 1.6;
 const PLATE_ZOOM: f32 = 2.0;
 const ZOOM_FROM: u32 = 800;
 /// A proposal of the plate finder that is weaker than this does not hold up a picture whose plate is certain.
-const DOUBT: f32 = 0.4;
+pub(super) const DOUBT: f32 = 0.4;
 /// A proposal weaker than this is not read where the rest is clear.
 const WEAK: f32 = 0.2;
 /// A proposal that is surer than this is read by the general reader though the cheap one sees nothing there.
@@ -55,7 +43,7 @@ const LIKELY: f64 = 0.45;
 /// A read at a proposal that is weaker than [`DOUBT`] is told only if it is as probable as this.
 const TOLD: f64 = 0.4;
 /// Score of the plate finder that a text without format needs to be a plate.
-const BACKED: f32 = 0.5;
+pub(super) const BACKED: f32 = 0.5;
 
 /// Finds and reads plates. One per thread; loading takes about half a second.
 #[derive(Debug)]
@@ -436,72 +424,9 @@ impl PlateReader {
     }
 }
 
-/// One way to cut out a candidate.
-#[derive(Clone)]
-struct Crop {
-    candidate: Candidate,
-    stretch: f32,
-    wide: bool,
-}
-
-impl Crop {
-    fn narrow(candidate: &Candidate) -> Self {
-        Self { candidate: candidate.clone(), stretch: 1.0, wide: false }
-    }
-
-    /// The stretch for the plate reader, whose strips are low: signs that are small for the room round them, or squeezed as
-    /// the plate is seen from the side, get their width back.
-    fn opened(&self) -> f32 {
-        let stretch = self.stretch * if self.wide { WIDE_STRETCH } else { 1.0 };
-        match self.candidate.lines.as_slice() {
-            [line] => {
-                let (width, height) = size(line);
-                let aspect = width / height.max(1.0);
-                let squeezed = aspect > SQUEEZED;
-                if squeezed { stretch.max((ASPECT / aspect).min(MOST_STRETCH)) } else { stretch }
-            }
-            _ => stretch,
-        }
-    }
-
-    /// A sloping line with upright sides, as a plate has that is seen from the side; none if it hardly slopes, or if the
-    /// plate finder's corners follow its sides already.
-    fn upright(candidate: &Candidate) -> Option<Self> {
-        let (&[line], true) = (candidate.lines.as_slice(), candidate.detector != Detector::Plate) else {
-            return None;
-        };
-        let lines = vec![upright(&line, SLOPED)?];
-        Some(Self { candidate: Candidate { lines, ..candidate.clone() }, stretch: 1.0, wide: false })
-    }
-
-    fn wide(candidate: &Candidate) -> Self {
-        let [x, y] = if candidate.detector == Detector::Plate { WIDER_CORNERS } else { WIDER };
-        let lines = candidate.lines.iter().map(|line| padded(line, x, y)).collect();
-        Self { candidate: Candidate { lines, ..candidate.clone() }, stretch: 1.0, wide: true }
-    }
-}
-
-/// Slope in degrees from which the box of a text finder cuts a plate's corners.
-const SLOPED: f32 = 3.0;
-
-/// Whether the plate has room to the picture's edges.
-fn inside(picture: &Picture, plate: &Corners) -> bool {
-    let [left, top, right, bottom] = bounds(&padded(plate, WHOLE, 0.0));
-    left >= 0.0 && top >= 0.0 && right <= picture.width() as f32 && bottom <= picture.height() as f32
-}
-
 /// The best candidate so far of a place.
 fn lead(readings: &[Reading], place: &Candidate) -> Candidate {
     let groups = grouped(readings);
     let leads = groups.iter().filter_map(|group| group.first()).map(|lead| &lead.candidate);
     leads.into_iter().find(|c| same_place(&c.corners, &place.corners)).unwrap_or(place).clone()
-}
-
-/// Whether two crops show practically the same.
-fn same_crop(a: &Corners, b: &Corners) -> bool {
-    overlap(bounds(a), bounds(b)).0 > 0.92
-}
-
-fn same_place(a: &Corners, b: &Corners) -> bool {
-    overlap(bounds(a), bounds(b)).1 > 0.5
 }

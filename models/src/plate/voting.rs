@@ -9,9 +9,9 @@ use crate::Corners;
 
 /// Least margin of a certain read; rare formats and those of other countries need their handicap more. Below it wrong
 /// reads were seen (the README's table).
-const CERTAIN: f32 = 3.0;
+pub(super) const CERTAIN: f32 = 3.0;
 /// The same for a text of an expected format that both readers read as it stands in at least half of their crops.
-const AGREED: f32 = 2.0;
+pub(super) const AGREED: f32 = 2.0;
 /// Least lead of a certain read over a text that differs only by O for 0 or I for 1.
 const SAME_GLYPH: f32 = 0.4;
 /// A crop reads a text as it stands if it scores this, or its free reading has it: below what a look-alike costs.
@@ -217,7 +217,7 @@ pub(crate) fn grouped(readings: &[Reading]) -> Vec<Vec<&Reading>> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// Margin and the share of settled reads with it that are taken for right. All of 211 on the labelled photographs were, so
+/// Margin and the share of settled reads with it that are taken for right. All of 212 on the labelled photographs were, so
 /// it is not above the lower end of the 95 % interval of that share, 0.982, but for the largest margins.
 const SETTLED: &[(f64, f64)] =
     &[(-6.0, 0.02), (0.0, 0.15), (1.0, 0.5), (2.0, 0.96), (3.0, 0.975), (5.0, 0.985)];
