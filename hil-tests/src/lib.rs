@@ -1,5 +1,6 @@
 //! Simulated devices on real wires, the reference IISPP consumer, and what end-to-end tests share.
 
+pub mod agent;
 pub mod broker;
 pub mod certificates;
 pub mod consumer;

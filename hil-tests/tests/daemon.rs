@@ -3,39 +3,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use hil_tests::peer::{Peer, free_port, local, repository, wait_until};
+use hil_tests::agent::{Agent, edge_agent};
+use hil_tests::peer::{local, repository};
 use hil_tests::sim::modbus::RemoteIo;
 use hil_tests::sim::scale::SimScale;
 use hil_tests::sim::tenso_m::TensoM;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// The daemon lies beside the tests' own program; `cargo test --workspace` and `cargo xtask test` build it.
-fn edge_agent() -> PathBuf {
-    let deps = std::env::current_exe().unwrap();
-    let program = deps.parent().unwrap().parent().unwrap().join("edge-agent");
-    assert!(program.exists(), "{} is missing: run `cargo build -p edge-agent`", program.display());
-    program
-}
-
 struct Rig {
-    folder: tempfile::TempDir,
+    agent: Agent,
     io: RemoteIo,
     scale: SimScale,
-    metrics: u16,
-    daemon: Option<Peer>,
 }
 
 impl Rig {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let io = RemoteIo::start().await.unwrap();
         let scale = SimScale::on_tcp(TensoM::new()).await.unwrap();
-        let metrics = free_port().unwrap();
         let text = format!(
             r#"
 [site]
@@ -74,53 +62,26 @@ address = "{io}"
 presence_input = 1
 [storage]
 directory = "store"
-[status]
-listen = "127.0.0.1:{metrics}"
 "#,
             io = io.address(),
             scale = scale.address().unwrap(),
         );
-        std::fs::write(folder.path().join("site.toml"), text).unwrap();
-        Self { folder, io, scale, metrics, daemon: None }
-    }
-
-    fn site(&self) -> PathBuf {
-        self.folder.path().join("site.toml")
+        Self { agent: Agent::new(&text).unwrap(), io, scale }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(edge_agent());
-        command.args(arguments).current_dir(self.folder.path());
-        command
+        self.agent.command(arguments).unwrap()
     }
 
     async fn start(&mut self) {
-        let site = self.site();
-        let log =
-            std::fs::File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
-        let mut command = self.command(&["run"]);
-        command.arg(site).stderr(Stdio::from(log));
-        self.daemon = Some(Peer::spawn(&mut command).unwrap());
+        self.agent.start().unwrap();
         for sensor in ["loop-entry", "scale", "loop-exit"] {
             self.wait_for_metric(&format!("edge_agent_sensor_up{{sensor=\"{sensor}\"}} 1")).await;
         }
     }
 
-    async fn metrics(&self) -> String {
-        let mut text = String::new();
-        if let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", self.metrics)).await {
-            let _ = stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").await;
-            let _ = stream.read_to_string(&mut text).await;
-        }
-        text
-    }
-
     async fn wait_for_metric(&self, line: &str) {
-        let seen = wait_until(line, LIMIT, async || self.metrics().await.contains(line)).await;
-        if let Err(error) = seen {
-            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            panic!("{error}\n{}\n{log}", self.metrics().await);
-        }
+        self.agent.wait_for_metric(line, LIMIT).await.unwrap();
     }
 
     /// Waits until the daemon has taken `count` readings of a sensor since it was started.
@@ -129,32 +90,6 @@ listen = "127.0.0.1:{metrics}"
             "edge_agent_readings_total{{sensor=\"{sensor}\",kind=\"{kind}\"}} {count}"
         ))
         .await;
-    }
-
-    fn kill(&mut self) {
-        // Dropping a peer kills it with SIGKILL.
-        self.daemon = None;
-    }
-
-    fn terminate(&mut self) {
-        let mut daemon = self.daemon.take().unwrap();
-        let id = i32::try_from(daemon.0.id()).unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), nix::sys::signal::Signal::SIGTERM).unwrap();
-        let status = daemon.0.wait().unwrap();
-        assert!(status.success(), "{status}");
-    }
-
-    /// Every event of the outbox.
-    fn events(&self) -> Vec<serde_json::Value> {
-        let output = self.command(&["outbox"]).arg(self.site()).arg("export").output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let event = |line: &str| {
-            let mut event: serde_json::Value = serde_json::from_str(line).unwrap();
-            event["payload"] = serde_json::from_str(event["payload"].as_str().unwrap()).unwrap();
-            event
-        };
-        text.lines().map(event).collect()
     }
 }
 
@@ -172,17 +107,17 @@ async fn kill_9_in_mid_passage_changes_nothing() {
     rig.wait_for_readings("loop-entry", "presence", 1).await;
     rig.io.set_input(0, true);
     rig.wait_for_readings("loop-entry", "presence", 2).await;
-    rig.kill();
+    rig.agent.kill();
     rig.start().await;
     rig.io.set_input(0, false);
     rig.scale.put(18_540, 200);
     rig.wait_for_readings("scale", "weight", 1).await;
     rig.wait_for_metric("edge_agent_events_total{kind=\"packet\"} 1").await;
-    rig.kill();
+    rig.agent.kill();
     rig.start().await;
-    rig.terminate();
+    rig.agent.terminate().unwrap();
 
-    let events = rig.events();
+    let events = rig.agent.outbox().unwrap();
     let packets: Vec<_> = events
         .iter()
         .filter_map(|event| event["payload"]["data"].as_object())
@@ -208,8 +143,8 @@ async fn kill_9_in_mid_passage_changes_nothing() {
     let replay = || {
         let output = rig
             .command(&["replay", "--config"])
-            .arg(rig.site())
-            .arg(journal(rig.folder.path()))
+            .arg(rig.agent.site())
+            .arg(journal(rig.agent.folder()))
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -239,14 +174,14 @@ countries = ["RU"]
 runtime = "ort/libonnxruntime.so"
 models = "weights"
 "#;
-    let mut text = std::fs::read_to_string(rig.site()).unwrap();
+    let mut text = std::fs::read_to_string(rig.agent.site()).unwrap();
     text.push_str(camera);
-    std::fs::write(rig.site(), text).unwrap();
+    std::fs::write(rig.agent.site(), text).unwrap();
     for folder in ["pictures", "weights"] {
-        std::fs::create_dir(rig.folder.path().join(folder)).unwrap();
+        std::fs::create_dir(rig.agent.folder().join(folder)).unwrap();
     }
     let check = |rig: &Rig| {
-        let answer = rig.command(&["check", "--quiet"]).arg(rig.site()).output().unwrap();
+        let answer = rig.command(&["check", "--quiet"]).arg(rig.agent.site()).output().unwrap();
         let said = String::from_utf8(answer.stderr).unwrap();
         assert!(answer.status.success(), "the unit must start: {said}");
         assert!(said.contains("plate of camera is absent, the lane goes on"), "{said}");
@@ -255,10 +190,10 @@ models = "weights"
     assert!(check(&rig).contains("no ONNX Runtime library at"));
     let library = std::fs::read_dir(local().join("lib")).ok().and_then(|mut files| files.next());
     if let Some(library) = library {
-        std::fs::create_dir(rig.folder.path().join("ort")).unwrap();
-        let link = rig.folder.path().join("ort/libonnxruntime.so");
+        std::fs::create_dir(rig.agent.folder().join("ort")).unwrap();
+        let link = rig.agent.folder().join("ort/libonnxruntime.so");
         std::os::unix::fs::symlink(library.unwrap().path(), link).unwrap();
-        std::fs::write(rig.folder.path().join("weights/clp_det.onnx"), b"cut short").unwrap();
+        std::fs::write(rig.agent.folder().join("weights/clp_det.onnx"), b"cut short").unwrap();
         let said = check(&rig);
         assert!(said.contains("clp_det.onnx has 9 bytes, expected 1708577"), "{said}");
         assert!(said.contains("PP-OCRv6_rec_small.onnx is missing"), "{said}");
@@ -272,8 +207,8 @@ models = "weights"
     rig.io.set_input(0, false);
     rig.scale.put(18_540, 200);
     rig.wait_for_metric("edge_agent_events_total{kind=\"packet\"} 1").await;
-    rig.terminate();
-    let log = std::fs::read_to_string(rig.folder.path().join("log")).unwrap();
+    rig.agent.terminate().unwrap();
+    let log = rig.agent.log();
     assert!(log.contains("plate is not read"), "{log}");
 }
 
@@ -284,7 +219,7 @@ fn check_explains_a_good_file_and_lists_every_problem_of_a_bad_one() {
     let site = folder.path().join("site.toml");
     let check = |text: &str| {
         std::fs::write(&site, text).unwrap();
-        Command::new(edge_agent()).arg("check").arg(&site).output().unwrap()
+        Command::new(edge_agent().unwrap()).arg("check").arg(&site).output().unwrap()
     };
     let good = r#"
 [site]
@@ -321,7 +256,7 @@ fn replay_of_a_journal_gives_each_observation_once_and_the_same_bytes_twice() {
     let config = repository().join("hil-tests/tests/vectors/replay/site.toml");
     let journal = repository().join("hil-tests/tests/vectors/replay/journal.jsonl");
     let replay = || {
-        let output = Command::new(edge_agent())
+        let output = Command::new(edge_agent().unwrap())
             .args(["replay", "--config"])
             .arg(&config)
             .arg(&journal)

@@ -4,24 +4,21 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use hil_tests::peer::{local, repository};
-use models::Manifest;
+use hil_tests::agent::{Agent, recognition_files};
+use hil_tests::peer::repository;
+
+const MODEL: &str = "face_recognition_sface_2021dec.onnx";
 
 /// Photographs by person, of people with at least three; none, with a note, where there are no photographs or models. They
 /// are no part of the repository.
 fn people() -> Option<Vec<(String, Vec<PathBuf>)>> {
     let folder = repository().join("../shared/data/faces");
-    let models = local().join("models/face_recognition_sface_2021dec.onnx");
     let Ok(table) = std::fs::read_to_string(folder.join("identities.csv")) else {
         println!("skipped: no photographs in {}", folder.display());
         return None;
     };
-    if !models.exists() {
-        println!("skipped: {} is missing (cargo xtask setup fetches it)", models.display());
-        return None;
-    }
+    recognition_files(MODEL)?;
     let mut people: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for line in table.lines().skip(1) {
         let (file, person) = line.split_once(',').unwrap();
@@ -33,12 +30,11 @@ fn people() -> Option<Vec<(String, Vec<PathBuf>)>> {
 }
 
 /// A box with a site file, on which commands are run.
-struct Desk(tempfile::TempDir);
+struct Desk(Agent);
 
 impl Desk {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let library = Manifest::builtin().unwrap().library_here().unwrap().file.clone();
+        let (library, models) = recognition_files(MODEL).unwrap();
         let text = format!(
             r#"
 [site]
@@ -67,24 +63,21 @@ threshold_verify = 0.36
 threshold_watch_list = 0.4
 min_quality = 0.3
 "#,
-            library = local().join("lib").join(library).canonicalize().unwrap().display(),
-            models = local().join("models").canonicalize().unwrap().display(),
+            library = library.display(),
+            models = models.display(),
         );
-        std::fs::create_dir(folder.path().join("pictures")).unwrap();
-        std::fs::write(folder.path().join("site.toml"), text).unwrap();
-        Self(folder)
+        let agent = Agent::new(&text).unwrap();
+        std::fs::create_dir(agent.folder().join("pictures")).unwrap();
+        Self(agent)
     }
 
     fn path(&self) -> &Path {
-        self.0.path()
+        self.0.folder()
     }
 
     /// Runs `edge-agent faces …`: whether it ended with 0, and what it said.
     fn faces(&self, arguments: &[&str]) -> (bool, String) {
-        let program = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("edge-agent");
-        assert!(program.exists(), "{} is missing: run `cargo build -p edge-agent`", program.display());
-        let mut command = Command::new(program);
-        let output = command.arg("faces").args(arguments).current_dir(self.path()).output().unwrap();
+        let output = self.0.command(&["faces"]).unwrap().args(arguments).output().unwrap();
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
         (output.status.success(), said)
     }
