@@ -77,7 +77,7 @@ pub(crate) fn read_strip(
     Ok(Lattice::new(&read.into_iter().next().unwrap_or_default()))
 }
 
-/// Probabilities of blank and the 36 signs in each frame of a strip.
+/// Probabilities of blank and the signs of a [`Lattice`] in each frame of a strip.
 pub(crate) type Frames = Vec<[f32; CLASSES]>;
 
 /// What stands in several strips, read in one run at the width that holds the widest.
@@ -97,7 +97,7 @@ pub(crate) fn read_strips(
     let (frames, signs) = (width / form.stride.unsigned_abs().max(1) as usize, alphabet.len());
     let outputs = reader.infer([crops.len(), 3, height, width], &input)?;
     let values = output(&outputs, 0, name, &[crops.len(), frames, signs])?;
-    // 37 classes of some thousand signs: the others are what is missing to 1
+    // a few dozen classes of some thousand signs: the others are what is missing to 1
     let known: Vec<(usize, usize)> =
         alphabet.iter().enumerate().filter_map(|(sign, class)| Some((sign, (*class)?))).collect();
     let reduced = |(crop, values): (&Mat, &[f32])| {

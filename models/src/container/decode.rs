@@ -406,7 +406,7 @@ mod tests {
         }
 
         #[test]
-        fn no_lattice_panics(values in proptest::collection::vec(proptest::num::f32::ANY, 0..37 * 16)) {
+        fn no_lattice_panics(values in proptest::collection::vec(proptest::num::f32::ANY, 0..CLASSES * 16)) {
             let frames: Vec<[f32; CLASSES]> = values
                 .chunks_exact(CLASSES)
                 .map(|c| std::array::from_fn(|i| c[i]))
