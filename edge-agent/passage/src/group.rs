@@ -13,6 +13,10 @@ const DROPOUT_MS: u64 = 120;
 const TWICE_MS: u64 = 2_000;
 /// A plate or code that is read again after this time has come again.
 const READ_AGAIN_MS: u64 = 20_000;
+/// What one camera reads within this time is of one vehicle: these follow each other after 1.5 s at least.
+const AT_ONCE_MS: u64 = 800;
+/// The distance of what one plate is misread as; a badge is further away.
+const MISREAD: f64 = 3.0;
 /// A tag or seal that is silent for this long has gone.
 const SILENCE_MS: u64 = 30_000;
 /// Readings of a stream (a settling scale) that follow each other within this time belong together.
@@ -166,7 +170,9 @@ impl Group {
                     }
                 }
                 (Mark::Plate { text, .. }, Reading::Plate(plate)) => {
-                    gap < READ_AGAIN_MS && identity::distance(text, &plate.text) < identity::SAME
+                    let distance = identity::distance(text, &plate.text);
+                    (gap < READ_AGAIN_MS && distance < identity::SAME)
+                        || (gap < AT_ONCE_MS && distance <= MISREAD)
                 }
                 (Mark::Key { key, .. }, Reading::Tag { epc, .. }) => gap < SILENCE_MS && key == epc,
                 (Mark::Key { key, .. }, Reading::Seal { seal_id, .. }) => gap < SILENCE_MS && key == seal_id,
@@ -186,18 +192,31 @@ impl Group {
         self.first_ms = self.first_ms.min(at_ms);
         self.last_ms = self.last_ms.max(at_ms);
         self.items.push(item);
+        self.vote();
+    }
+
+    /// A plate is what most of its reads say, each as much as it is sure.
+    fn vote(&mut self) {
+        let Mark::Plate { text, confidence, .. } = &mut self.mark else { return };
+        let mut votes: Vec<(&str, f64, f64)> = Vec::new();
+        for item in &self.items {
+            let Reading::Plate(plate) = &item.observation.reading else { continue };
+            let sure = probability(plate.confidence);
+            match votes.iter_mut().find(|(known, ..)| *known == plate.text) {
+                Some((_, sum, most)) => (*sum, *most) = (*sum + sure, most.max(sure)),
+                None => votes.push((&plate.text, sure, sure)),
+            }
+        }
+        let Some(first) = votes.first().copied() else { return };
+        let (best, _, most) =
+            votes.into_iter().fold(first, |best, vote| if vote.1 > best.1 { vote } else { best });
+        (*text, *confidence) = (best.to_owned(), most);
     }
 
     fn learn(&mut self, reading: &Reading, at_ms: u64) {
         match (&mut self.mark, reading) {
             (Mark::Occupancy { fall, .. }, Reading::Presence { occupied }) => {
                 *fall = if *occupied { None } else { Some(at_ms) };
-            }
-            (Mark::Plate { text, confidence, .. }, Reading::Plate(plate))
-                if probability(plate.confidence) > *confidence =>
-            {
-                *confidence = probability(plate.confidence);
-                text.clone_from(&plate.text);
             }
             (Mark::Key { best_dbm, good_ms, .. }, Reading::Tag { rssi_dbm, .. }) => {
                 match (*best_dbm, *rssi_dbm) {

@@ -1,6 +1,6 @@
 //! What a lane learns from each passage that has ended: how long its ways took, and which sensors noticed it.
 
-use interface::ReadingKind;
+use interface::{ReadingKind, View};
 
 use crate::group::Mark;
 use crate::lane::LaneState;
@@ -18,6 +18,8 @@ const FAR_M: f64 = 6.0;
 struct Noticed {
     span: Span,
     kinds: Vec<ReadingKind>,
+    /// Plates read from the front, and from the rear.
+    views: [bool; 2],
 }
 
 impl LaneState {
@@ -71,6 +73,11 @@ impl LaneState {
         if first == last {
             return;
         }
+        for (post, noticed) in seen() {
+            if noticed.views != [false; 2] {
+                self.travel.count_views(post, noticed.views);
+            }
+        }
         for post in first..=last {
             let kinds: Vec<ReadingKind> = plan.kinds_of_post(post).collect();
             for kind in kinds {
@@ -91,11 +98,14 @@ impl LaneState {
             group.owner == Some(number) && !group.track.is_radio() && plan.post_of(&group.track) == post
         }) {
             let span = span_of(group);
+            let plate = group.plate_seen().map(|(view, _)| view);
+            let views = [plate == Some(View::Front), plate == Some(View::Rear)];
             let Some(known) = &mut noticed else {
-                noticed = Some(Noticed { span, kinds: vec![group.track.kind] });
+                noticed = Some(Noticed { span, kinds: vec![group.track.kind], views });
                 continue;
             };
             known.kinds.push(group.track.kind);
+            known.views = [known.views[0] | views[0], known.views[1] | views[1]];
             // A loop knows best.
             if known.span.by_presence == span.by_presence {
                 known.span.from = known.span.from.min(span.from);

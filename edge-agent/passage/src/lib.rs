@@ -12,7 +12,8 @@
 //!    should have noticed it and did not (`pricing`; `scene` is what it works on).
 //! 4. The courses that cost least together are looked for by taking all of them apart in two halves, those of one post and the
 //!    rest or those before and after a place of the lane, and joining these again in the best way that keeps the order, which
-//!    dynamic programming finds exactly; again and again, with every post and place, until nothing gets cheaper (`solving`).
+//!    dynamic programming finds exactly (`halves`); again and again, with every post and place, until nothing gets cheaper
+//!    (`solving`).
 //!    So a whole chain of vehicles that was shifted by one moves back as soon as one of them is known.
 //! 5. A course that is surely a vehicle is a passage (`placing`). As long as nobody was told of a passage, it can vanish again
 //!    or become another's; what has been told keeps what opened it, everything else can still move until some time after its
@@ -30,6 +31,7 @@ mod deciding;
 mod doubts;
 mod engine;
 mod group;
+mod halves;
 mod identity;
 mod lane;
 mod layout;

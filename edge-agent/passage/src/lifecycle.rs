@@ -17,7 +17,10 @@ const STANDING_MS: u64 = 120_000;
 /// Observations of this time are placed together, milliseconds.
 const TOGETHER_MS: u64 = 2_000;
 /// A vehicle that was seen at the exit alone is told after this time: what it is may become clear yet, milliseconds.
-const UNMATCHED_MS: u64 = 45_000;
+const UNMATCHED_MS: u64 = 150_000;
+/// A vehicle that was not seen at the start of the lane, or only by a loop there, is told of when it has left, or when nothing was heard of it for so
+/// long, milliseconds.
+const HELD_MS: u64 = 240_000;
 
 impl LaneState {
     /// Settles an observation that was just taken in: at once if somebody waits for what it says, or else together with what
@@ -239,6 +242,25 @@ impl LaneState {
         if passage.state == PassageState::Unmatched {
             return passage.opened_ms.saturating_add(UNMATCHED_MS);
         }
+        let due = self.complete_or_late(plan, index, sightings);
+        let named = || {
+            let mut own = self.groups.iter().filter(|group| group.owner == Some(passage.number));
+            own.any(|group| names(group.track.kind))
+        };
+        let came = sightings.at(index, plan.first);
+        let nameless =
+            came.is_some_and(|span| !span.open) && only_at_entry(plan, index, sightings) && !named();
+        if passage.told || (came.is_some() && !nameless) {
+            return due;
+        }
+        // Most of what seems to have come into the lane behind its start, or has not been seen but by the first loop, is of a
+        // vehicle that is known, as turns out when its plate is read.
+        due.max(passage.touched_ms.saturating_add(HELD_MS).min(passage.left_ms.unwrap_or(u64::MAX)))
+    }
+
+    /// When a passage is complete, or what it lacks is late, monotonic milliseconds.
+    fn complete_or_late(&self, plan: &Plan, index: usize, sightings: &Sightings) -> u64 {
+        let Some(passage) = self.passages.get(index) else { return u64::MAX };
         let mut fitted = plan.required().filter(|(station, kind)| plan.fitted(*station, *kind)).peekable();
         if fitted.peek().is_none() {
             // Nothing is waited for: it is complete when it has come to the end of the lane.

@@ -15,14 +15,17 @@ use crate::solving::improve;
 use crate::visits::Visits;
 use crate::{PassageState, identity};
 
-/// So long after a passage has ended its groups are moved no more; new ones may still come, milliseconds.
-const SETTLED_MS: u64 = 60_000;
+/// So long after a passage has ended its groups are moved no more, just before it is forgotten; new ones may still come,
+/// milliseconds.
+const SETTLED_MS: u64 = 110_000;
 /// The same after a passage that is told was heard of last.
 const QUIET_MS: u64 = 200_000;
 /// What is fixed counts for the order of what came so long after it, milliseconds.
 const NEAR_MS: u64 = 60_000;
 /// A course is taken for a vehicle if that is so much cheaper than taking its visits for nobody's.
 const SURE: f64 = 1.0;
+/// What the same name at another post speaks at most for a reading being of an occupancy: it may have come before.
+const SAME_NAME: f64 = 4.0;
 /// Visits lean on the names of their passages, and these on the visits; this many times they are looked at again.
 const LOOKS: usize = 2;
 
@@ -136,7 +139,7 @@ impl LaneState {
             }
             _ => None,
         });
-        costs.min_by(f64::total_cmp).unwrap_or(0.0)
+        costs.min_by(f64::total_cmp).unwrap_or(0.0).max(-SAME_NAME)
     }
 
     /// The courses as the groups' owners say, in driving order; visits of nobody stand alone.
@@ -269,7 +272,9 @@ impl LaneState {
             changed |= group.owner.is_some();
             touched.extend(group.owner);
             touched.extend(owner);
-            given.extend(owner);
+            if group.owner.is_none() {
+                given.extend(owner);
+            }
             group.owner = owner;
             group.doubtful = false;
             group.candidates.clear();
@@ -281,6 +286,7 @@ impl LaneState {
             if touched.contains(&passage.number) {
                 passage.touch(now);
             }
+            // What only moves is no news of a vehicle: else two passages that contend for something would never end.
             if given.contains(&passage.number) {
                 passage.touched_ms = now;
             }

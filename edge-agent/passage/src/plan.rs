@@ -139,6 +139,11 @@ impl Plan {
         post % POSTS == 2
     }
 
+    /// Whether a post has no loop and only measures.
+    pub fn is_measuring_post(post: usize) -> bool {
+        post % POSTS == 1
+    }
+
     /// The post where a track stands.
     pub fn post_of(&self, track: &Track) -> usize {
         let part = match (track.kind, track.view) {
@@ -180,11 +185,6 @@ impl Plan {
     /// Position of a post, metres.
     pub fn post_m(&self, post: usize) -> f64 {
         self.position_m(Self::station_of(post))
-    }
-
-    /// From the first to the last station with sensors, metres.
-    pub fn length_m(&self) -> f64 {
-        (self.position_m(self.last) - self.position_m(self.first)).abs()
     }
 
     /// The required readings that some sensor can give, by station.

@@ -6,9 +6,10 @@ use interface::{ReadingKind, View};
 use crate::alignment::IMPOSSIBLE;
 use crate::group::{Group, Mark};
 use crate::identity;
+use crate::plan::Plan;
 use crate::scene::{Courses, Kinds, Scene, Seen};
-use crate::scoring::{self, Span, seconds};
-use crate::travel::FASTEST_M_S;
+use crate::scoring::{Span, seconds};
+use crate::travel::{FASTEST_M_S, LONGEST_M, Way};
 
 /// What contradicts the order of a lane but may be a clock's fault.
 const ABSURD: f64 = 40.0;
@@ -19,25 +20,56 @@ const JOINED: f64 = 5.3;
 const SENT_OUT: f64 = 4.2;
 /// What remains of that for a vehicle of which it is known.
 const SENT_AWAY: f64 = 0.2;
+/// What it costs less to be still on the way after some time than to arrive just then.
+const STILL: f64 = 1.0;
 /// What it costs at most to say that a vehicle was not noticed at some posts on its way.
 const MISSED: f64 = 6.0;
 /// A loop that lost an edge between two vehicles was not covered by one all the time.
 const LOST_BETWEEN: f64 = 7.0;
+/// No vehicle is over a loop for less, seconds: 4 m at 10 m/s.
+const BLIP_S: f64 = 0.4;
 /// Two results that a station makes once per vehicle are of two vehicles.
 const TWO_RESULTS: f64 = 5.0;
 /// The front of a vehicle that is measured at a post is at most about this far beyond it, metres.
 const REACHES_M: f64 = 20.0;
+/// What it costs that a vehicle's rear had to wait at a post because its front had to wait at the next.
+const WAITED: f64 = 0.5;
+/// One vehicle leaves a place and the next one stands there so much later at least, seconds.
+const CHANGES_S: f64 = 5.0;
 /// A plate that fits no other of its end, read well.
 const OTHER_PLATE: f64 = 6.0;
 /// Readings come at most so long after the vehicle has left, seconds; a portal's may be later.
 const DUE_S: f64 = 12.0;
 const PORTAL_DUE_S: f64 = 40.0;
 
+/// All visits of a course at one post.
+struct Stop {
+    post: usize,
+    span: Span,
+    /// It was only measured, by devices that tell when a vehicle has passed.
+    passed: bool,
+    /// When the first of its visits ended.
+    told: u64,
+}
+
+impl Stop {
+    /// When its rear left the post, as far as that is known.
+    fn rear_left(&self) -> Option<u64> {
+        let left = self.span.by_presence && !self.span.open && self.span.sure.1;
+        (left || self.passed).then_some(self.span.to)
+    }
+
+    /// When its rear came to the post: a loop tells when it has left.
+    fn rear_came(&self) -> Option<u64> {
+        if self.passed { Some(self.told) } else { self.rear_left() }
+    }
+}
+
 impl Scene<'_> {
     /// What it costs to say that these visits are of one vehicle. `overtaken`: a later vehicle was further on.
     pub fn cost(&self, course: &[usize], overtaken: bool) -> f64 {
         let mut cost = 0.0;
-        let mut before: Option<(usize, Span, bool)> = None;
+        let mut before: Option<Stop> = None;
         let mut visits = self.visits(course).peekable();
         while let Some(first) = visits.next() {
             let post = first.post;
@@ -61,18 +93,23 @@ impl Scene<'_> {
                 last = next;
             }
             cost += self.lacking(post, kinds, &span);
-            cost += match before {
+            let stop = Stop { post, span, passed: first.results(), told: first.span.to };
+            cost += match &before {
                 None => self.unseen(0, post).min(JOINED),
-                Some((from, old, passed)) => {
-                    self.unseen(from + 1, post).min(MISSED)
-                        + self.travel((from, &old, passed), (post, &span, first.results()), first.blocked)
+                Some(old) => {
+                    let beyond = visits.peek().copied();
+                    self.unseen(old.post + 1, post).min(MISSED)
+                        + changed(first)
+                        + self.travel(old, &stop)
+                        + self.taken(old, &stop, first.blocked, beyond)
+                        + self.alone(old, &stop, first, last)
                 }
             };
-            before = Some((post, span, first.results()));
+            before = Some(stop);
         }
-        if let Some((last, span, _)) = before {
+        if let Some(Stop { post, span, .. }) = before {
             let away = self.visits(course).any(|seen| seen.away);
-            cost += self.to_come(last, &span, overtaken) * if away { SENT_AWAY } else { 1.0 };
+            cost += self.to_come(post, &span, overtaken) * if away { SENT_AWAY } else { 1.0 };
         }
         cost + self.names(course)
     }
@@ -116,6 +153,11 @@ impl Scene<'_> {
                 cost += missed;
             }
         }
+        // A tractor is read from the front and its trailer from the rear.
+        let passed = !span.open && seconds(span.to, self.now) > DUE_S;
+        let read = kinds.has(ReadingKind::Plate) && passed;
+        let ends = self.views.get(post).filter(|_| read).into_iter().flatten().zip(View::ALL);
+        cost += ends.filter(|(_, view)| kinds.0 & Kinds::end(**view) == 0).map(|(cost, _)| cost).sum::<f64>();
         cost.min(8.0)
     }
 
@@ -128,69 +170,123 @@ impl Scene<'_> {
         if span.open {
             return 0.0;
         }
-        let way = self.plan.length_m() / scoring::SLOW_M_S;
-        let late = seconds(span.to, self.now) - way - 120.0;
-        (late / 30.0).clamp(0.0, most)
+        // To have stood for so long is as seldom on the way as before it is noticed again.
+        let next = (last + 1..self.plan.posts()).find(|post| self.has_loop(*post));
+        let Some(next) = next.or_else(|| (last + 1..self.plan.posts()).rfind(|post| self.is_fitted(*post)))
+        else {
+            return 0.0;
+        };
+        let Some([any, looped]) = self.ways.get(last * self.plan.posts() + next) else { return 0.0 };
+        let way = if span.by_presence { looped } else { any };
+        let ahead = self.seen.iter().rev().find(|seen| seen.post == next && seen.span.by_presence);
+        let blocked = ahead.map(|seen| if seen.span.open { self.now } else { seen.span.to });
+        let taken = way.taken(seconds(span.to, self.now), blocked.map(|left| seconds(span.to, left)), true);
+        (taken - STILL).clamp(0.0, most)
     }
 
-    /// From one post to a later one. Each with when the vehicle was there, and whether it was only measured by devices that
-    /// tell when its rear has passed.
-    fn travel(
-        &self,
-        (from, old, passed_old): (usize, &Span, bool),
-        (post, new, passed_new): (usize, &Span, bool),
-        blocked: Option<u64>,
-    ) -> f64 {
-        let metres = (self.plan.post_m(post) - self.plan.post_m(from)).abs();
-        let since = seconds(old.from, new.from);
-        let fronts = old.by_presence && new.by_presence;
-        if fronts && old.sure.0 && since < metres / FASTEST_M_S - 1.0 {
+    fn is_fitted(&self, post: usize) -> bool {
+        self.expected.get(post).is_some_and(|kinds| !kinds.is_empty())
+    }
+
+    fn has_loop(&self, post: usize) -> bool {
+        let kinds = self.expected.get(post);
+        kinds.is_some_and(|kinds| kinds.iter().any(|(kind, _)| *kind == ReadingKind::Presence))
+    }
+
+    /// What speaks against having been at one post and then at a later one.
+    fn travel(&self, old: &Stop, new: &Stop) -> f64 {
+        let metres = self.metres(old, new);
+        let since = seconds(old.span.from, new.span.from);
+        let fronts = old.span.by_presence && new.span.by_presence;
+        if fronts && old.span.sure.0 && since < metres / FASTEST_M_S - 1.0 {
             return ABSURD;
         }
-        let ways = self.ways.get(from * self.plan.posts() + post);
-        let Some(way) = ways.map(|[any, looped]| if old.by_presence { looped } else { any }) else {
-            return ABSURD;
-        };
         let fast = self.travel.fast_m_s();
+        // Cameras see a vehicle some metres before the post.
+        let lead = if new.span.by_presence { 0.0 } else { 8.0 };
         let mut cost = 0.0;
-        if !passed_old && old.sure.0 {
-            // Cameras see a vehicle some metres before the post.
-            let lead = if new.by_presence { 0.0 } else { 8.0 };
+        if !old.passed && old.span.sure.0 {
             cost += ((metres - lead) / fast - if fronts { 0.5 } else { 1.5 } - since).clamp(0.0, 12.0);
         }
-        if !old.by_presence {
+        if !old.span.by_presence && metres > REACHES_M {
             // What is measured when it has all but reached the next post is not its own: nothing is longer than a road train.
             let least = (metres - REACHES_M) / fast - 2.0;
-            cost += 0.7
-                * (least - seconds(old.to, new.from)).clamp(0.0, 12.0)
-                * if metres > REACHES_M { 1.0 } else { 0.0 };
-        }
-        if !passed_old && !passed_new && old.sure.0 && new.sure.0 {
-            cost += way.fronts(since);
+            cost += 0.7 * (least - seconds(old.span.to, new.span.from)).clamp(0.0, 12.0);
         }
         // Its rear passes one post after the other, too; what a device tells may be late by a second or two.
-        let rear = |span: &Span, passed: bool| {
-            ((span.by_presence && !span.open && span.sure.1) || passed).then_some(span.to)
-        };
-        if let (Some(left), Some(next)) = (rear(old, passed_old), rear(new, passed_new)) {
-            let least = metres / FASTEST_M_S - 0.5 - if passed_old { 2.5 } else { 0.0 };
+        if let (Some(left), Some(next)) = (old.rear_left(), new.rear_came()) {
+            let least = metres / FASTEST_M_S - 0.5 - if old.passed { 2.5 } else { 0.0 };
             cost += (least - seconds(left, next)).clamp(0.0, 12.0);
-        } else if let Some(next) = rear(new, passed_new) {
+        } else if let Some(next) = new.rear_came() {
             // What is read before is read before its rear has passed the next post.
-            cost += 0.7 * (seconds(next, old.to) - 3.0).clamp(0.0, 12.0);
+            cost += 0.7 * (seconds(next, old.span.to) - 3.0).clamp(0.0, 12.0);
         }
-        if old.open {
+        if old.span.open {
             // Its rear has not left the post before: possible only for a long vehicle, or if the edge was lost.
             cost += (0.2 * (metres - 15.0)).clamp(0.0, 4.0);
-        } else if old.sure.1 && new.sure.0 {
-            let taken = seconds(old.to, new.from);
-            cost += way.taken(taken, blocked.map(|left| seconds(old.to, left)));
+        } else if old.span.by_presence && old.span.sure.1 && new.span.sure.0 && !new.passed {
+            // Between the rear and the front of nothing is more than this; what is longer has to be driven.
+            let beyond = metres - LONGEST_M - lead;
+            if beyond > 0.0 {
+                let taken = seconds(old.span.to, new.span.from);
+                cost += (beyond / fast - 0.5 - taken).clamp(0.0, 12.0);
+            }
+        }
+        cost
+    }
+
+    /// What the time from one post to a later one costs. The vehicle before had left that at `blocked`; `beyond` is where this
+    /// one was seen next.
+    fn taken(&self, old: &Stop, new: &Stop, blocked: Option<u64>, beyond: Option<&Seen>) -> f64 {
+        let Some(way) = self.way(old, new.post) else { return ABSURD };
+        let mut cost = 0.0;
+        if !old.passed && !new.passed && old.span.sure.0 && new.span.sure.0 {
+            cost += way.fronts(seconds(old.span.from, new.span.from));
+        }
+        if old.span.open || !old.span.sure.1 || !new.span.sure.0 {
+            return cost;
+        }
+        let since = |at: u64| seconds(old.span.to, at);
+        let taken = way.taken(since(new.told.min(new.span.from)), blocked.map(since), new.span.by_presence);
+        // If it had to wait for the loop beyond, its rear had to wait here.
+        let waited = beyond.filter(|seen| new.passed && seen.span.by_presence && seen.span.sure.0);
+        let waited = waited.and_then(|seen| {
+            let on = self.way(old, seen.post)?;
+            Some(WAITED + on.late(since(seen.span.from), seen.blocked.map(since)))
+        });
+        cost + waited.map_or(taken, |waited| taken.min(waited))
+    }
+
+    fn way(&self, old: &Stop, to: usize) -> Option<&Way> {
+        let [any, looped] = self.ways.get(old.post * self.plan.posts() + to)?;
+        Some(if old.span.by_presence { looped } else { any })
+    }
+
+    fn metres(&self, old: &Stop, new: &Stop) -> f64 {
+        (self.plan.post_m(new.post) - self.plan.post_m(old.post)).abs()
+    }
+
+    /// Where no loop tells who is there, one vehicle at a time is there all the same: when this one came there the vehicle that
+    /// reached the next post before it had gone, and when it left the one that reached the next post after it had not come.
+    fn alone(&self, old: &Stop, new: &Stop, first: &Seen, last: &Seen) -> f64 {
+        if old.span.by_presence || !new.span.by_presence {
+            return 0.0;
+        }
+        let Some(way) = self.way(old, new.post) else { return 0.0 };
+        let mut cost = 0.0;
+        if let Some((reached, blocked)) = first.ahead.filter(|(reached, _)| *reached > old.span.from) {
+            let since = |at: u64| seconds(old.span.from, at);
+            cost += way.late(since(reached), blocked.map(since));
+        }
+        if let Some(next) = last.behind {
+            let least = self.metres(old, new) / self.travel.fast_m_s() + 0.5 * CHANGES_S;
+            cost += (0.7 * (least - seconds(old.span.to, next))).clamp(0.0, 8.0);
         }
         cost
     }
 
     /// What the names of a course say together.
-    fn names(&self, course: &[usize]) -> f64 {
+    pub(crate) fn names(&self, course: &[usize]) -> f64 {
         let mut cost = 0.0;
         for (index, seen) in self.visits(course).enumerate() {
             if seen.plates.is_empty() && seen.keys.is_empty() {
@@ -257,6 +353,12 @@ pub(crate) fn plates_cost(distance: f64, weight: f64) -> f64 {
     }
 }
 
+/// What it costs to say that this is the first visit of its vehicle at a place where one after the other stops.
+fn changed(first: &Seen) -> f64 {
+    let since = first.blocked.filter(|_| !first.span.by_presence && Plan::is_measuring_post(first.post));
+    since.map_or(0.0, |left| (0.6 * (CHANGES_S - seconds(left, first.span.from))).max(0.0))
+}
+
 /// What it costs to say that `next` is of the same vehicle as `one`, the visit before it at the post.
 fn again(one: &Seen, next: &Seen) -> f64 {
     let gap = seconds(one.span.to, next.span.from).max(0.0);
@@ -268,6 +370,9 @@ fn again(one: &Seen, next: &Seen) -> f64 {
         (true, true) => {
             let lasts = |span: &Span| seconds(span.from, span.to).max(0.1);
             let shortest = lasts(&one.span).min(if next.span.open { f64::MAX } else { lasts(&next.span) });
+            if shortest < BLIP_S && gap < 1.0 {
+                return 1.0 + gap;
+            }
             let seldom = if gap < 0.25 {
                 1.0
             } else if gap < 0.5 {
@@ -275,10 +380,10 @@ fn again(one: &Seen, next: &Seen) -> f64 {
             } else {
                 3.0
             };
-            (seldom + (gap - 0.5).max(0.0) + 4.0 * (gap / shortest - 0.4).max(0.0)).min(15.0)
+            (seldom + (gap - 0.5).clamp(0.0, 3.5) + 4.0 * (gap / shortest - 0.4).max(0.0)).min(15.0)
                 + (0.3 * (gap - 15.0)).clamp(0.0, 15.0)
         }
         (false, false) => 0.3 + (0.03 * (gap - 5.0).max(0.0)).min(8.0),
-        _ => 1.0 + (0.2 * (gap - 2.0).max(0.0)).min(8.0),
+        _ => 1.0 + (0.2 * (gap - 2.0).max(0.0)).min(4.0),
     }
 }

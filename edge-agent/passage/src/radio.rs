@@ -204,7 +204,7 @@ impl LaneState {
             if before == Some(passage.number) || step.owner == Some(passage.number) {
                 passage.touch(now);
             }
-            if !same && step.owner == Some(passage.number) {
+            if before.is_none() && step.owner == Some(passage.number) {
                 passage.touched_ms = now;
             }
         }

@@ -13,6 +13,9 @@ use crate::scoring::{self, Span};
 use crate::travel::{Travel, Way};
 use crate::visits::Visits;
 
+/// Occupancies that follow each other within this time may be of a tractor and its trailer, milliseconds.
+const COUPLED_MS: u64 = 1_500;
+
 /// The courses of a lane, in driving order: numbers of visits, each in driving order.
 pub(crate) type Courses = Vec<Vec<usize>>;
 
@@ -29,8 +32,12 @@ pub(crate) struct Seen {
     pub owner: Option<u64>,
     /// Its vehicle has been sent out of the lane, or has turned round: it is not expected further on.
     pub away: bool,
-    /// When the vehicle before left the post, as far as a loop knows.
+    /// When the vehicle before left the post, as far as is known.
     pub blocked: Option<u64>,
+    /// When the vehicle before came onto the loop of the post, and when the one before that had left it.
+    pub ahead: Option<(u64, Option<u64>)>,
+    /// When the next vehicle came onto the loop of the post.
+    pub behind: Option<u64>,
     /// What it costs to say that it is nobody's.
     pub ghost: f64,
     pub kinds: Kinds,
@@ -55,10 +62,18 @@ impl Kinds {
         | Self::bit(ReadingKind::Dimensions)
         | Self::bit(ReadingKind::Undercarriage);
     /// What a station makes once per vehicle.
-    pub const SINGLE: u32 = Self::bit(ReadingKind::Radiation) | Self::bit(ReadingKind::Dimensions);
+    pub const SINGLE: u32 = Self::RESULTS;
 
     const fn bit(kind: ReadingKind) -> u32 {
         1 << (kind as u32)
+    }
+
+    /// A plate of this end.
+    pub const fn end(view: View) -> u32 {
+        match view {
+            View::Front => 1 << 30,
+            View::Rear => 1 << 31,
+        }
     }
 
     fn add(&mut self, kind: ReadingKind) {
@@ -84,6 +99,8 @@ pub(crate) struct Scene<'a> {
     distances: RefCell<Vec<f64>>,
     /// Kinds that each post reports, those of dead sensors aside, and what it costs to have been missed by them.
     pub expected: Vec<Vec<(ReadingKind, f64)>>,
+    /// What it costs that a plate was read at a post, but not from the front, or not from the rear.
+    pub views: Vec<[f64; 2]>,
     /// What it costs to have been missed by all posts before each, and by all.
     pub unseen_before: Vec<f64>,
     /// What the way from each post to each later one usually takes, from loop to anything and from anything else.
@@ -114,7 +131,8 @@ impl<'a> Scene<'a> {
         let pairs = (0..posts).flat_map(|from| (0..posts).map(move |to| (from, to)));
         let ways = pairs.map(|(from, to)| {
             let metres = (plan.post_m(to) - plan.post_m(from)).abs();
-            [travel.way(from, to, metres, false), travel.way(from, to, metres, true)]
+            let looped = plan.fitted(Plan::station_of(to), ReadingKind::Presence);
+            [travel.way(from, to, metres, false, false), travel.way(from, to, metres, true, looped)]
         });
         Self {
             plan,
@@ -125,6 +143,7 @@ impl<'a> Scene<'a> {
             groups,
             texts: Vec::new(),
             distances: RefCell::new(Vec::new()),
+            views: (0..posts).map(|post| travel.missed_views(post)).collect(),
             unseen_before,
             ways: ways.collect(),
             expected,
@@ -140,6 +159,9 @@ impl<'a> Scene<'a> {
         away: &dyn Fn(u64) -> bool,
     ) {
         let mut left: Option<u64> = None;
+        let mut ahead: Option<(u64, Option<u64>)> = None;
+        let first = self.seen.len();
+        let looped = visits.all.iter().any(|visit| visit.span.by_presence);
         self.rivals.extend(visits.rivals);
         for visit in visits.all {
             let groups = self.groups;
@@ -152,6 +174,8 @@ impl<'a> Scene<'a> {
                 owner: members.iter().find_map(|group| group.owner),
                 away: members.iter().find_map(|group| group.owner).is_some_and(away),
                 blocked: left,
+                ahead,
+                behind: None,
                 ghost: 0.0,
                 kinds: Kinds::default(),
                 plates: Vec::new(),
@@ -159,9 +183,22 @@ impl<'a> Scene<'a> {
             };
             self.tell_all(&mut seen);
             if seen.span.by_presence {
+                // What follows so closely may be the trailer of the same vehicle.
+                let same = left.is_some_and(|left| seen.span.from < left.saturating_add(COUPLED_MS));
+                ahead = ahead.filter(|_| same).or(Some((seen.span.from, left)));
+                left = Some(seen.span.to);
+            } else if !looped {
+                // As far as is known.
                 left = Some(seen.span.to);
             }
             self.seen.push(seen);
+        }
+        let mut behind: Option<u64> = None;
+        for seen in self.seen.iter_mut().skip(first).rev() {
+            seen.behind = behind;
+            if seen.span.by_presence {
+                behind = Some(seen.span.from);
+            }
         }
     }
 
@@ -203,6 +240,7 @@ impl<'a> Scene<'a> {
             Mark::Plate { text, view, .. } if identity::is_plate(text) => {
                 let text = self.text(text);
                 seen.plates.push((*view, text, read_well(group)));
+                seen.kinds.0 |= Kinds::end(*view);
             }
             Mark::Key { key, .. } if !group.track.is_radio() => {
                 let text = self.text(key);

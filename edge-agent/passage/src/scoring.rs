@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use interface::{ReadingKind, View};
+use interface::{Reading, ReadingKind, View, WeighMode};
 
 use crate::alignment::IMPOSSIBLE;
 use crate::group::{Group, Mark};
@@ -18,6 +18,8 @@ pub(crate) const APART: f64 = 5.0;
 pub(crate) const CLEAR: f64 = 12.0;
 /// A front plate is read from so long before to so long after its vehicle comes onto the loop, seconds.
 const FRONT_S: (f64, f64) = (3.5, 2.0);
+/// What it costs to have been read although the vehicle before was still to come.
+const HIDDEN: f64 = 4.0;
 /// A rear plate is read from so long before to so long after its vehicle has left the loop, seconds.
 const REAR_S: (f64, f64) = (1.0, 3.0);
 /// How far before and behind the antenna the front of a vehicle is when a reader hears it well, metres, and how many metres
@@ -110,21 +112,25 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
         Some(span) => When::There(seconds(span.from, at)),
         None => When::Unknown,
     };
-    let Some(front_m) = context.whereabouts.front_m(at) else {
-        return Fit { cost: IMPOSSIBLE, time, identity: None };
-    };
     // A tag is behind the windscreen, a seal at the rear doors and heard from further away.
     let (ahead, behind, slope) =
         if group.track.kind == ReadingKind::Tag { TAG_REACH_M } else { SEAL_REACH_M };
-    let past = front_m - at_m;
-    let beyond = (-ahead - past).max(past - behind).max(0.0);
-    let cost = (beyond / slope).min(9.0) + 0.02 * past.abs();
+    let far = |ms: u64| {
+        let past = context.whereabouts.front_m(ms)? - at_m;
+        let beyond = (-ahead - past).max(past - behind).max(0.0);
+        Some((beyond / slope).min(9.0) + 0.02 * past.abs())
+    };
+    let (Some(first), Some(good)) = (far(group.first_ms), far(at)) else {
+        return Fit { cost: IMPOSSIBLE, time, identity: None };
+    };
+    // A seal is heard all the while: the vehicle was near when it was heard first, too.
+    let cost = if group.track.kind == ReadingKind::Seal { 0.6 * good + 0.4 * first } else { good };
     let (named, identity) = by_key(group, context);
     Fit { cost: (cost + named).min(IMPOSSIBLE), time, identity }
 }
 
-/// The vehicle is known to have been at the station; the one before it left at `blocked`.
-pub(crate) fn at_station(group: &Group, span: &Span, blocked: Option<u64>) -> (f64, When) {
+/// The vehicle is known to have been at the station; the one before it came and left at `ahead`.
+pub(crate) fn at_station(group: &Group, span: &Span, ahead: Option<(u64, u64)>) -> (f64, When) {
     if matches!(group.track.kind, ReadingKind::Radiation | ReadingKind::Undercarriage) {
         return radiation(group, span);
     }
@@ -137,22 +143,34 @@ pub(crate) fn at_station(group: &Group, span: &Span, blocked: Option<u64>) -> (f
         When::There(seconds(span.from, first))
     };
     let cost = match &group.mark {
-        Mark::Plate { view: View::Front, .. } => front(first, span, blocked),
+        Mark::Plate { view: View::Front, .. } => front(first, span, ahead),
         Mark::Plate { .. } => rear(last, span),
         _ => {
             let early = seconds(first, span.from);
             let late = if span.open { 0.0 } else { seconds(span.to, first) };
-            let drift = 0.05 * early.max(late).max(0.0);
-            let outside = 1.2 * ((early - 1.0).max(0.0) + (late - 2.0).max(0.0));
+            let drift = 0.05 * early.max(late).clamp(0.0, 60.0);
+            let outside = if tells_when_passed(group) {
+                // It is measured when all of the vehicle has passed, and that may have to wait.
+                (2.0 * (early - 0.3).max(0.0)).min(10.0) + (0.6 * (late - 2.0).max(0.0)).min(2.5)
+            } else {
+                1.2 * ((early - 1.0).max(0.0) + (late - 2.0).max(0.0))
+            };
             (if span.by_presence && outside == 0.0 { TOGETHER } else { 0.0 }) + outside + drift
         }
     };
     (cost.min(IMPOSSIBLE), time)
 }
 
+/// Whether a device tells this when all of a vehicle has passed: gauges, scales for vehicles in motion.
+fn tells_when_passed(group: &Group) -> bool {
+    let first = group.items.first().map(|item| &item.observation.reading);
+    let moving = matches!(first, Some(Reading::Weight { mode: WeighMode::Wim | WeighMode::Axle, .. }));
+    moving || group.track.kind == ReadingKind::Dimensions
+}
+
 /// A front plate is read when the vehicle comes, some metres before the loop: just before its rising edge, or as long before
 /// as the vehicle has to wait for the one on the loop.
-fn front(read: u64, span: &Span, blocked: Option<u64>) -> f64 {
+fn front(read: u64, span: &Span, ahead: Option<(u64, u64)>) -> f64 {
     let before = seconds(read, span.from);
     if before <= -FRONT_S.1 {
         return (0.4 * (-before - FRONT_S.1)).min(6.0);
@@ -162,12 +180,17 @@ fn front(read: u64, span: &Span, blocked: Option<u64>) -> f64 {
     let wait = before - FRONT_S.0;
     let waited = if wait > 0.0 { 1.2 + (0.01 * wait).min(1.5) } else { 0.0 };
     // Once the loop is free, nobody stands before it for long.
-    let free = blocked.map_or(read, |left| read.max(left));
-    near + waited + (0.15 * (seconds(free, span.from) - 2.0 * FRONT_S.0)).clamp(0.0, 5.0)
+    let free = ahead.map_or(read, |(_, left)| read.max(left));
+    // The one before stood between it and the camera.
+    let hidden = if ahead.is_some_and(|(came, _)| read < came) { HIDDEN } else { 0.0 };
+    near + waited + hidden + (0.15 * (seconds(free, span.from) - 2.0 * FRONT_S.0)).clamp(0.0, 2.5)
 }
 
 /// A rear plate is read when the vehicle has passed.
 fn rear(read: u64, span: &Span) -> f64 {
+    if read < span.from {
+        return (2.0 + seconds(read, span.from)).min(8.0);
+    }
     if span.open {
         return 1.0 + (0.1 * (10.0 - seconds(span.from, read))).clamp(0.0, 1.0);
     }
@@ -231,7 +254,7 @@ pub(crate) fn ghost(group: &Group) -> f64 {
 }
 
 /// What it costs at most to say that a visit belongs to no known passage: then it is a vehicle that nobody saw before.
-pub(crate) const UNKNOWN: f64 = 9.0;
+pub(crate) const UNKNOWN: f64 = 11.0;
 
 /// What it costs to say that a vehicle passed a sensor of this kind without being noticed.
 pub(crate) fn missed(kind: ReadingKind) -> f64 {

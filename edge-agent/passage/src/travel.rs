@@ -13,7 +13,7 @@ const ENOUGH: usize = 10;
 pub(crate) const FASTEST_M_S: f64 = 25.0;
 /// A vehicle can reach the next station this far before its rear has left the one before, metres: the longest road train
 /// is 25 m.
-const LONGEST_M: f64 = 25.0;
+pub(crate) const LONGEST_M: f64 = 25.0;
 /// From the moment when a vehicle has left a post until the one behind, which waited for it, stands there: usual, seconds.
 const FOLLOWS_S: f64 = 3.0;
 /// The same, but likely, in a lane that is not known yet.
@@ -22,8 +22,15 @@ const UNKNOWN_FAST_M_S: f64 = 14.0;
 const BELIEF: f64 = 20.0;
 /// Counts are halved when they come to this, so that a sensor's present state counts most.
 const COUNTED: f64 = 200.0;
+/// A sensor that has missed so many vehicles in a row is taken for dead, and what it costs to have been missed by it then.
+const DEAD: u32 = 3;
+const DEAD_COST: f64 = 1.0;
 /// The least and the greatest spread of a time that is believed, seconds.
 const SPREAD_S: (f64, f64) = (0.5, 30.0);
+
+/// The greatest spread that is believed between two loops, and beside that the least speed, m/s.
+const BETWEEN_LOOPS_S: f64 = 6.0;
+const SLOWLY_M_S: f64 = 1.5;
 
 /// Times of one way, milliseconds: from leaving one post to reaching the other, and from reaching to reaching.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +58,17 @@ struct Habit {
     kind: ReadingKind,
     missed: f64,
     of: f64,
+    /// How many vehicles in a row were missed, up to the latest.
+    #[serde(default)]
+    in_a_row: u32,
+}
+
+/// Vehicles whose plate was read at a post, and how many of them were not read from the front, and from the rear.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Views {
+    post: usize,
+    missed: [f64; 2],
+    of: f64,
 }
 
 /// What is known of all ways and posts of a lane.
@@ -58,6 +76,9 @@ struct Habit {
 pub(crate) struct Travel {
     times: Vec<Times>,
     habits: Vec<Habit>,
+    /// How often a vehicle whose plate was read at a post was read from the front, and from the rear.
+    #[serde(default)]
+    views: Vec<Views>,
     /// How well the latest vehicles of the lane were heard at each post, dBm.
     signals: Vec<(usize, VecDeque<f64>)>,
     /// How fast the latest vehicles were from loop to loop, m/s.
@@ -81,10 +102,14 @@ pub(crate) struct Way {
 impl Way {
     /// What it costs to have taken this long from leaving one post to reaching the other; the vehicle before left that one so
     /// long after this one had left the first. The density of Laplace's distribution, with a heavier tail for those who wait.
-    pub fn taken(&self, taken: f64, blocked: Option<f64>) -> f64 {
+    pub fn taken(&self, taken: f64, blocked: Option<f64>, looped: bool) -> f64 {
         let ready = blocked.map_or(f64::MIN, |left| left + FOLLOWS_S);
         let (usual, early, late) = if ready > self.usual {
-            (ready, self.early.max(1.5), self.late.clamp(2.0, 4.0))
+            (
+                ready,
+                self.early.max(1.5),
+                if looped { self.late.clamp(2.0, 4.0) } else { self.late.clamp(6.0, 12.0) },
+            )
         } else {
             (self.usual, self.early, self.late)
         };
@@ -96,6 +121,12 @@ impl Way {
         // One vehicle in a hundred stands for minutes without a reason.
         let waits = 0.6 + 0.9 * (1.0 + off / 6.0).ln() + (off / 60.0).min(2.0);
         (off / late - 0.7).max(0.0).min(waits)
+    }
+
+    /// What it costs to have taken at least this long.
+    pub fn late(&self, taken: f64, blocked: Option<f64>) -> f64 {
+        let ready = blocked.map_or(self.usual, |left| self.usual.max(left + FOLLOWS_S));
+        if taken > ready { self.taken(taken, blocked, true) } else { 0.0 }
     }
 
     /// What it costs to have reached the other post so long after the first.
@@ -137,16 +168,44 @@ impl Travel {
     pub fn count(&mut self, post: usize, kind: ReadingKind, missed: bool) {
         let known = self.habits.iter().position(|habit| habit.post == post && habit.kind == kind);
         let index = known.unwrap_or_else(|| {
-            self.habits.push(Habit { post, kind, missed: 0.0, of: 0.0 });
+            self.habits.push(Habit { post, kind, missed: 0.0, of: 0.0, in_a_row: 0 });
             self.habits.len() - 1
         });
         let Some(habit) = self.habits.get_mut(index) else { return };
         habit.of += 1.0;
         habit.missed += f64::from(u8::from(missed));
+        habit.in_a_row = if missed { habit.in_a_row.saturating_add(1) } else { 0 };
         if habit.of >= COUNTED {
             habit.of /= 2.0;
             habit.missed /= 2.0;
         }
+    }
+
+    /// The plate of a vehicle was read at a post from these ends, front and rear; from one at least.
+    pub fn count_views(&mut self, post: usize, read: [bool; 2]) {
+        let known = self.views.iter().position(|views| views.post == post);
+        let index = known.unwrap_or_else(|| {
+            self.views.push(Views { post, missed: [0.0; 2], of: 0.0 });
+            self.views.len() - 1
+        });
+        let Some(views) = self.views.get_mut(index) else { return };
+        views.of += 1.0;
+        for (missed, read) in views.missed.iter_mut().zip(read) {
+            *missed += f64::from(u8::from(!read));
+        }
+        if views.of >= COUNTED {
+            views.of /= 2.0;
+            views.missed = views.missed.map(|missed| missed / 2.0);
+        }
+    }
+
+    /// What it costs to say that a vehicle whose plate was read at a post was not read from the front, and from the rear;
+    /// nothing until that is known to be seldom.
+    pub fn missed_views(&self, post: usize) -> [f64; 2] {
+        let views = self.views.iter().find(|views| views.post == post && views.of >= BELIEF / 2.0);
+        views.map_or([0.0; 2], |views| {
+            views.missed.map(|missed| -((missed + 0.1 * BELIEF) / (views.of + 0.2 * BELIEF)).min(1.0).ln())
+        })
     }
 
     /// A vehicle drove this fast from loop to loop, m/s.
@@ -201,11 +260,13 @@ impl Travel {
         };
         let habit = self.habits.iter().find(|habit| habit.post == post && habit.kind == kind);
         let (missed, of) = habit.map_or((0.0, 0.0), |habit| (habit.missed, habit.of));
-        -((missed + believed * BELIEF) / (of + BELIEF)).ln()
+        let usual = -((missed + believed * BELIEF) / (of + BELIEF)).ln();
+        if habit.is_some_and(|habit| habit.in_a_row >= DEAD) { usual.min(DEAD_COST) } else { usual }
     }
 
-    /// What a way of `metres` usually takes. Without a loop (`sure`) the time of leaving or reaching is only that of a reading.
-    pub fn way(&self, from: usize, to: usize, metres: f64, sure: bool) -> Way {
+    /// What a way of `metres` usually takes. Without a loop at its start (`sure`) the time of leaving is only that of a reading;
+    /// `looped` is whether there are loops at both ends.
+    pub fn way(&self, from: usize, to: usize, metres: f64, sure: bool, looped: bool) -> Way {
         let learned = self
             .times
             .iter()
@@ -224,7 +285,10 @@ impl Travel {
             }
         };
         // A tenth lies beyond 1.6 times the spread of Laplace's distribution.
-        let spread = |width: f64| (width / 1.6).clamp(SPREAD_S.0, SPREAD_S.1);
+        let most = if looped { BETWEEN_LOOPS_S } else { SPREAD_S.1 };
+        let spread = |width: f64| (width / 1.6).clamp(SPREAD_S.0, most);
+        // Nobody has a reason to stop between two loops. If many seem to have, they were taken for each other.
+        let middle = if looped { middle.min(metres / SLOWLY_M_S + BETWEEN_LOOPS_S) } else { middle };
         // A long vehicle reaches the next post before it has left this one, and may stand so for any time.
         let haste = if !sure || metres < LONGEST_M { 0.02 } else { 1.0 };
         Way { usual: middle, early: spread(middle - low), late: spread(high - middle), haste, fronts }
@@ -237,6 +301,9 @@ impl Travel {
         }
         for habit in &mut self.habits {
             habit.post = new(habit.post);
+        }
+        for views in &mut self.views {
+            views.post = new(views.post);
         }
         for (post, _) in &mut self.signals {
             *post = new(*post);

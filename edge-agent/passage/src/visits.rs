@@ -97,10 +97,11 @@ impl Visits {
         }
         let track: Vec<&Group> = own.iter().filter_map(|index| groups.get(*index)).collect();
         let pair = own.iter().zip(&track).map(|(index, group)| {
-            let before = std::iter::once(None).chain(seeds.iter().map(|visit| Some(visit.span.to)));
-            let cost = |(visit, blocked): (&Visit, Option<u64>)| {
+            let before =
+                std::iter::once(None).chain(seeds.iter().map(|visit| Some((visit.span.from, visit.span.to))));
+            let cost = |(visit, ahead): (&Visit, Option<(u64, u64)>)| {
                 let seed = visit.members.first().copied().unwrap_or(usize::MAX);
-                scoring::at_station(group, &visit.span, blocked).0 + names(*index, seed)
+                scoring::at_station(group, &visit.span, ahead).0 + names(*index, seed)
             };
             seeds.iter().zip(before).map(cost).collect()
         });

@@ -330,6 +330,42 @@ fn an_occupancy_that_was_cut_in_two_is_one_passage() {
     assert_eq!(outcome.reports[0].entries.len(), 17);
 }
 
+/// One camera cannot read two vehicles within a moment: what looks like the plate of another one is a misread.
+#[test]
+fn two_reads_at_once_are_of_one_vehicle_however_they_differ() {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05");
+    script.say(10_150, "in-1/front", plate("A017MP85", View::Front));
+    script.say(11_500, "in-1/entry", presence(false));
+    script.say(11_900, "in-1/entry", presence(true));
+    let outcome = script.play();
+    assert_eq!(outcome.states(), [PassageState::Closed]);
+    assert_eq!(outcome.reports[0].entries.len(), 18);
+}
+
+/// Most of what seems to have come into the lane behind its start is of a vehicle that is known.
+#[test]
+fn what_was_not_seen_at_the_start_of_the_lane_is_told_when_it_has_left_or_nothing_more_comes() {
+    let first_told = |sensors: &[&str]| {
+        let mut script = Script::default();
+        script.truck("in-1", 10_000, "A001MP05");
+        script.0.retain(|line| sensors.contains(&line.1.as_str()));
+        let mut engine = Engine::new(checkpoint());
+        let mut effects = feed(&mut engine, &script);
+        effects.extend(engine.finish());
+        effects.iter().find_map(|effect| match effect {
+            Effect::Publish(report) => Some(report.published.mono_ms),
+            _ => None,
+        })
+    };
+    let base = stamp(0).mono_ms;
+    let portal = first_told(&["in-1/portal", "in-1/rpm"]).unwrap() - base;
+    assert!((260_000..280_000).contains(&portal), "{portal}");
+    let through = first_told(&["in-1/portal", "in-1/rpm", "in-1/scale", "in-1/weight", "in-1/exit"]).unwrap();
+    let through = through - base;
+    assert!((44_000..100_000).contains(&through), "{through}");
+}
+
 #[test]
 fn a_lost_edge_in_the_middle_does_not_shift_the_vehicles_behind() {
     let mut script = Script::default();

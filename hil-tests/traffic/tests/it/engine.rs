@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use interface::{Observation, ObservationId, ReadingKind};
 use passage::{Effect, Engine, Input, LaneId};
 use replay::Record;
-use traffic::{Outcome, Traffic, check_journal, run_engine, score};
+use traffic::{Outcome, Traffic, Wanted, check_journal, generate, run_engine, score};
 
-use crate::small;
+use crate::{small, wanted};
 
 fn play(traffic: &Traffic, lines: &[Record]) -> Vec<Effect> {
     let mut engine = Engine::new(traffic.layout.checkpoint.clone());
@@ -45,6 +45,23 @@ fn every_observation_of_noisy_traffic_ends_exactly_once() {
         );
         assert_eq!(score(&traffic, &run_engine(&traffic)).0.lost_or_doubled, 0, "seed {seed}");
     }
+}
+
+/// A contact that two vehicles contend for must not keep both alive: in this traffic one went to and fro for ever.
+#[test]
+fn when_the_traffic_has_ended_everything_comes_to_an_end() {
+    let traffic = generate(&Wanted { vehicles: 150, ..wanted(6, 0, 1.0) });
+    let mut engine = Engine::new(traffic.layout.checkpoint.clone());
+    for line in &traffic.lines {
+        engine.step(&line.stamp, line.input.clone());
+    }
+    let mut now = traffic.lines.last().unwrap().stamp.clone();
+    for _ in 0..5_000 {
+        let Some(due) = engine.next_deadline() else { return };
+        now.mono_ms = now.mono_ms.max(due);
+        engine.tick(&now);
+    }
+    panic!("after 5,000 deadlines there are still {} open passages", engine.open_passages().len());
 }
 
 #[test]
