@@ -18,8 +18,8 @@ const STANDING_MS: u64 = 120_000;
 const TOGETHER_MS: u64 = 2_000;
 /// A vehicle that was seen at the exit alone is told after this time: what it is may become clear yet, milliseconds.
 const UNMATCHED_MS: u64 = 150_000;
-/// A vehicle that was not seen at the start of the lane, or only by a loop there, is told of when it has left, or when nothing was heard of it for so
-/// long, milliseconds.
+/// A vehicle that was not seen at the start of the lane, or only by a loop there, is told of when it has left, or when nothing
+/// was heard of it for so long, milliseconds.
 const HELD_MS: u64 = 240_000;
 
 impl LaneState {

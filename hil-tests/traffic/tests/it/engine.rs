@@ -47,7 +47,7 @@ fn every_observation_of_noisy_traffic_ends_exactly_once() {
     }
 }
 
-/// A contact that two vehicles contend for must not keep both alive: in this traffic one went to and fro for ever.
+/// Nothing keeps a passage alive for ever: neither a contact that two vehicles contend for, nor one that never left.
 #[test]
 fn when_the_traffic_has_ended_everything_comes_to_an_end() {
     let traffic = generate(&Wanted { vehicles: 150, ..wanted(6, 0, 1.0) });
