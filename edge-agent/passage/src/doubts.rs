@@ -151,15 +151,12 @@ fn owner(scene: &Scene<'_>, part: &[usize]) -> Option<u64> {
 fn rivals(scene: &Scene<'_>, halves: &Halves, visit: usize, number: u64) -> Vec<Rival> {
     let Some(ours) = halves.theirs.iter().position(|part| part.contains(&visit)) else { return Vec::new() };
     let home = halves.ours.iter().position(|part| owner(scene, part) == Some(number));
-    let demand = home.map_or(Demand::Alone(ours), |home| Demand::With(ours, home));
-    let base = halves.join(demand).0;
-    let mut rivals: Vec<Rival> = Vec::new();
-    for (index, part) in halves.ours.iter().enumerate().filter(|(index, _)| Some(*index) != home) {
-        let more = halves.join(Demand::With(ours, index)).0 - base;
-        rivals.push((more, owner(scene, part)));
-    }
+    let (with, alone) = halves.choices(ours);
+    let base = home.and_then(|home| with.get(home)).copied().unwrap_or(alone);
+    let others = halves.ours.iter().zip(&with).enumerate().filter(|(index, _)| Some(*index) != home);
+    let mut rivals: Vec<Rival> = others.map(|(_, (part, cost))| (cost - base, owner(scene, part))).collect();
     if home.is_some() {
-        rivals.push((halves.join(Demand::Alone(ours)).0 - base, None));
+        rivals.push((alone - base, None));
     }
     rivals
 }
@@ -176,7 +173,8 @@ fn chain_rivals(scene: &Scene<'_>, courses: &Courses, place: usize, post: usize)
             parts.iter().position(|part| part.first().is_some_and(|first| course.contains(first)))
         };
         let (Some(ours), Some(theirs)) = (find(&halves.ours), find(&halves.theirs)) else { continue };
-        let base = halves.join(Demand::With(theirs, ours)).0;
+        let (with, _) = halves.choices(theirs);
+        let Some(base) = with.get(ours).copied() else { continue };
         // If most of its course stays with it, it is the same vehicle with another part.
         let groups = |part: Option<&Vec<usize>>| -> usize {
             part.into_iter()
@@ -188,12 +186,13 @@ fn chain_rivals(scene: &Scene<'_>, courses: &Courses, place: usize, post: usize)
         let (before, behind) = (groups(halves.ours.get(ours)), groups(halves.theirs.get(theirs)));
         let stays = if post >= cut { behind > before } else { before > behind };
         let base = base - if stays { STAYS } else { 0.0 };
-        for other in (0..halves.ours.len()).filter(|other| *other != ours) {
-            let (cost, with) = halves.join(Demand::With(theirs, other));
+        let others = with.into_iter().enumerate().filter(|(other, _)| *other != ours);
+        for (other, cost) in others.filter(|(_, cost)| cost - base < scoring::CLEAR) {
             // Behind the cut it goes with their half; before it, their halves are exchanged.
             let rival = if post >= cut {
                 halves.ours.get(other).and_then(|part| owner(scene, part))
             } else {
+                let with = halves.join(Demand::With(theirs, other)).1;
                 let exchanged = with.iter().position(|joined| *joined == Some(ours));
                 exchanged.and_then(|index| halves.theirs.get(index)).and_then(|part| owner(scene, part))
             };

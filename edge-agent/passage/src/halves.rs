@@ -18,7 +18,7 @@ const DISORDER_MS: u64 = 60_000;
 const APART_MS: u64 = 1_200_000;
 
 /// Two halves of all courses, each in driving order, and what their joins cost.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Halves {
     pub ours: Vec<Vec<usize>>,
     pub theirs: Vec<Vec<usize>>,
@@ -40,8 +40,6 @@ pub(crate) enum Demand {
     Free,
     /// It is joined to this one of ours.
     With(usize, usize),
-    /// It is joined to none.
-    Alone(usize),
 }
 
 impl Halves {
@@ -160,21 +158,63 @@ impl Halves {
         self.joined.get(index).copied().unwrap_or(IMPOSSIBLE)
     }
 
-    /// The cheapest joins that keep the order: their cost, and for each of theirs the one of ours.
-    pub fn join(&self, demand: Demand) -> (f64, Vec<Option<usize>>) {
+    /// For one of theirs, the least cost if it is joined to each of ours, and if it is joined to none: what
+    /// [`join`](Self::join) finds for each demand, from the best ways to it and from it on.
+    pub fn choices(&self, wanted: usize) -> (Vec<f64>, f64) {
+        let (rows, columns) = (self.ours.len(), self.theirs.len());
+        let at = |i: usize, j: usize| i * (columns + 1) + j;
+        let read = |table: &[f64], i: usize, j: usize| table.get(at(i, j)).copied().unwrap_or(f64::INFINITY);
+        let alone = |i: usize| self.alone.get(i).copied().unwrap_or((0.0, 0.0));
+        let lone = |j: usize| self.theirs_alone.get(j).copied().unwrap_or(0.0);
+        let (never, later) = self.ways_on(Demand::Free);
+        // The best way to each point, if something behind it is joined.
+        let mut before = vec![f64::INFINITY; (rows + 1) * (columns + 1)];
+        if let Some(first) = before.first_mut() {
+            *first = 0.0;
+        }
+        for i in 0..=rows {
+            for j in 0..=columns {
+                let here = read(&before, i, j);
+                let mut lower = |i: usize, j: usize, cost: f64| {
+                    if let Some(slot) = before.get_mut(at(i, j)).filter(|_| j <= columns) {
+                        *slot = slot.min(cost);
+                    }
+                };
+                if i < rows {
+                    lower(i + 1, j, here + alone(i).1);
+                    for count in 0..self.run.min(columns - j) {
+                        lower(i + 1, j + count + 1, here + self.joined(i, j, count));
+                    }
+                }
+                if j < columns {
+                    lower(i, j + 1, here + lone(j));
+                }
+            }
+        }
+        let first = (wanted + 1).saturating_sub(self.run);
+        let with = |i: usize| {
+            let starts = first..=wanted;
+            let runs =
+                starts.flat_map(|j| (wanted - j..self.run.min(columns - j)).map(move |count| (j, count)));
+            let costs = runs.map(|(j, count)| {
+                let rest = read(&never, i + 1, j + count + 1).min(read(&later, i + 1, j + count + 1));
+                read(&before, i, j) + self.joined(i, j, count) + rest
+            });
+            costs.fold(f64::INFINITY, f64::min)
+        };
+        let followed =
+            (0..=rows).map(|i| read(&before, i, wanted) + lone(wanted) + read(&later, i, wanted + 1));
+        let last = (0..=rows).flat_map(|i| (0..=wanted).map(move |j| (i, j)));
+        let last = last.map(|(i, j)| read(&before, i, j) + read(&never, i, j));
+        ((0..rows).map(with).collect(), followed.chain(last).fold(f64::INFINITY, f64::min))
+    }
+
+    /// The least cost from each point on, if nothing behind it is joined, and if something is.
+    fn ways_on(&self, demand: Demand) -> (Vec<f64>, Vec<f64>) {
         let (rows, columns) = (self.ours.len(), self.theirs.len());
         let at = |i: usize, j: usize| i * (columns + 1) + j;
         let mut never = vec![0.0; (rows + 1) * (columns + 1)];
         let mut later = vec![f64::INFINITY; (rows + 1) * (columns + 1)];
-        let lone = |j: usize| match demand {
-            Demand::With(wanted, _) if wanted == j => f64::INFINITY,
-            _ => self.theirs_alone.get(j).copied().unwrap_or(0.0),
-        };
-        let pair = |i: usize, j: usize, count: usize| match demand {
-            Demand::Alone(wanted) if (j..=j + count).contains(&wanted) => f64::INFINITY,
-            Demand::With(wanted, with) if (j..=j + count).contains(&wanted) && with != i => f64::INFINITY,
-            _ => self.joined(i, j, count),
-        };
         let alone = |i: usize| self.alone.get(i).copied().unwrap_or((0.0, 0.0));
         let read = |table: &[f64], i: usize, j: usize| table.get(at(i, j)).copied().unwrap_or(f64::INFINITY);
         for i in (0..=rows).rev() {
@@ -189,13 +229,13 @@ impl Halves {
                     some = some.min(alone(i).1 + read(&later, i + 1, j));
                 }
                 if j < columns {
-                    none = none.min(lone(j) + read(&never, i, j + 1));
-                    some = some.min(lone(j) + read(&later, i, j + 1));
+                    none = none.min(self.lone(j, demand) + read(&never, i, j + 1));
+                    some = some.min(self.lone(j, demand) + read(&later, i, j + 1));
                 }
                 if i < rows {
                     for count in 0..self.run.min(columns - j) {
                         let rest = read(&never, i + 1, j + count + 1).min(read(&later, i + 1, j + count + 1));
-                        some = some.min(pair(i, j, count) + rest);
+                        some = some.min(self.pair(i, j, count, demand) + rest);
                     }
                 }
                 if let (Some(slot), Some(next)) = (never.get_mut(at(i, j)), later.get_mut(at(i, j))) {
@@ -203,6 +243,31 @@ impl Halves {
                 }
             }
         }
+        (never, later)
+    }
+
+    fn lone(&self, j: usize, demand: Demand) -> f64 {
+        match demand {
+            Demand::With(wanted, _) if wanted == j => f64::INFINITY,
+            _ => self.theirs_alone.get(j).copied().unwrap_or(0.0),
+        }
+    }
+
+    fn pair(&self, i: usize, j: usize, count: usize, demand: Demand) -> f64 {
+        match demand {
+            Demand::With(wanted, with) if (j..=j + count).contains(&wanted) && with != i => f64::INFINITY,
+            _ => self.joined(i, j, count),
+        }
+    }
+
+    /// The cheapest joins that keep the order: their cost, and for each of theirs the one of ours.
+    pub fn join(&self, demand: Demand) -> (f64, Vec<Option<usize>>) {
+        let (rows, columns) = (self.ours.len(), self.theirs.len());
+        let at = |i: usize, j: usize| i * (columns + 1) + j;
+        let alone = |i: usize| self.alone.get(i).copied().unwrap_or((0.0, 0.0));
+        let read = |table: &[f64], i: usize, j: usize| table.get(at(i, j)).copied().unwrap_or(f64::INFINITY);
+        let pair = |i: usize, j: usize, count: usize| self.pair(i, j, count, demand);
+        let (never, later) = self.ways_on(demand);
         let total = read(&never, 0, 0).min(read(&later, 0, 0));
         let mut with = vec![None; columns];
         let (mut i, mut j) = (0, 0);
@@ -357,11 +422,21 @@ mod tests {
             prop_assert!((cost - best).abs() < 1e-9, "{} instead of {}", cost, best);
             // What it says is what that costs, and no demand makes it cheaper.
             for (theirs, ours) in with.iter().enumerate() {
-                let same = ours.map_or(Demand::Alone(theirs), |ours| Demand::With(theirs, ours));
-                prop_assert!((halves.join(same).0 - best).abs() < 1e-9);
-                for other in 0..halves.ours.len() {
-                    prop_assert!(halves.join(Demand::With(theirs, other)).0 > best - 1e-9);
+                let (choices, alone) = halves.choices(theirs);
+                prop_assert!((ours.map_or(alone, |ours| choices[ours]) - best).abs() < 1e-9);
+                for (other, cost) in choices.into_iter().enumerate() {
+                    prop_assert!(cost > best - 1e-9);
+                    let demanded = halves.join(Demand::With(theirs, other)).0;
+                    prop_assert!(cost == demanded || (cost - demanded).abs() < 1e-9, "{} {}", cost, demanded);
                 }
+                let mut without = halves.clone();
+                for (index, cost) in without.joined.iter_mut().enumerate() {
+                    let first = index / RUN % halves.theirs.len();
+                    if (first..=first + index % RUN).contains(&theirs) {
+                        *cost = f64::INFINITY;
+                    }
+                }
+                prop_assert!((without.join(Demand::Free).0 - alone).abs() < 1e-9);
             }
         }
     }

@@ -308,7 +308,12 @@ impl LaneState {
         let mut refer: Vec<PassageId> = Vec::new();
         let mut alarmed: Vec<u64> =
             self.groups.iter().filter(|group| group.is_alarm()).filter_map(|group| group.owner).collect();
+        alarmed.sort_unstable();
         alarmed.dedup();
+        // What is settled is as sure as it will be.
+        alarmed.retain(|number| {
+            self.passages.iter().any(|passage| passage.number == *number && !self.is_settled(passage))
+        });
         for number in alarmed {
             self.find_doubts(plan, number);
         }

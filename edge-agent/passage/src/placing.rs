@@ -55,7 +55,7 @@ impl LaneState {
     }
 
     /// Whether what a passage has will not be taken from it any more.
-    fn is_settled(&self, passage: &Passage) -> bool {
+    pub fn is_settled(&self, passage: &Passage) -> bool {
         let since = |from: u64, lasts: u64| from.saturating_add(lasts) <= self.clock_ms;
         passage.ended_ms.is_some_and(|ended| since(ended, SETTLED_MS))
             || (passage.told && since(passage.touched_ms, QUIET_MS))

@@ -42,6 +42,15 @@ const OTHER_PLATE: f64 = 6.0;
 const DUE_S: f64 = 12.0;
 const PORTAL_DUE_S: f64 = 40.0;
 
+/// What a course costs: by where it has been, and in addition by where it has not been yet, if nobody behind it was further
+/// on, and if somebody was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SoFar {
+    cost: f64,
+    waiting: f64,
+    overtaken: f64,
+}
+
 /// All visits of a course at one post.
 struct Stop {
     post: usize,
@@ -68,6 +77,12 @@ impl Stop {
 impl Scene<'_> {
     /// What it costs to say that these visits are of one vehicle. `overtaken`: a later vehicle was further on.
     pub fn cost(&self, course: &[usize], overtaken: bool) -> f64 {
+        let so_far = self.remembered(course, || self.so_far(course));
+        so_far.cost + if overtaken { so_far.overtaken } else { so_far.waiting }
+    }
+
+    /// What a course costs by where it has been, and by where it has not been yet.
+    fn so_far(&self, course: &[usize]) -> SoFar {
         let mut cost = 0.0;
         let mut before: Option<Stop> = None;
         let mut visits = self.visits(course).peekable();
@@ -107,11 +122,13 @@ impl Scene<'_> {
             };
             before = Some(stop);
         }
+        let mut found = SoFar { cost: cost + self.names(course), waiting: 0.0, overtaken: 0.0 };
         if let Some(Stop { post, span, .. }) = before {
-            let away = self.visits(course).any(|seen| seen.away);
-            cost += self.to_come(post, &span, overtaken) * if away { SENT_AWAY } else { 1.0 };
+            let away = if self.visits(course).any(|seen| seen.away) { SENT_AWAY } else { 1.0 };
+            found.waiting = self.to_come(post, &span, false) * away;
+            found.overtaken = self.to_come(post, &span, true) * away;
         }
-        cost + self.names(course)
+        found
     }
 
     /// What the visits of a course cost if they are nobody's.

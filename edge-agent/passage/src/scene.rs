@@ -2,13 +2,15 @@
 //! in driving order. `pricing` says what a course costs; `solving` looks for the courses that cost least together.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
 use interface::{ReadingKind, View};
 
 use crate::group::{Group, Mark};
 use crate::identity;
 use crate::plan::Plan;
-use crate::pricing::read_well;
+use crate::pricing::{SoFar, read_well};
 use crate::scoring::{self, Span};
 use crate::travel::{Travel, Way};
 use crate::visits::Visits;
@@ -97,6 +99,8 @@ pub(crate) struct Scene<'a> {
     groups: &'a [Group],
     texts: Vec<&'a str>,
     distances: RefCell<Vec<f64>>,
+    /// What courses cost: the same ones are tried again and again.
+    costs: RefCell<HashMap<Vec<usize>, SoFar, FixedState>>,
     /// Kinds that each post reports, those of dead sensors aside, and what it costs to have been missed by them.
     pub expected: Vec<Vec<(ReadingKind, f64)>>,
     /// What it costs that a plate was read at a post, but not from the front, or not from the rear.
@@ -143,6 +147,7 @@ impl<'a> Scene<'a> {
             groups,
             texts: Vec::new(),
             distances: RefCell::new(Vec::new()),
+            costs: RefCell::default(),
             views: (0..posts).map(|post| travel.missed_views(post)).collect(),
             unseen_before,
             ways: ways.collect(),
@@ -224,6 +229,7 @@ impl<'a> Scene<'a> {
         };
         old.members.retain(|member| *member != group);
         new.members.push(group);
+        self.costs.borrow_mut().clear();
         self.tell_all(&mut old);
         self.tell_all(&mut new);
         for (index, seen) in [(from, old), (to, new)] {
@@ -274,6 +280,16 @@ impl<'a> Scene<'a> {
             *slot = identity::distance(text(a), text(b));
         }
         *slot
+    }
+
+    /// What a course costs, if that was found out before.
+    pub fn remembered(&self, course: &[usize], find: impl FnOnce() -> SoFar) -> SoFar {
+        if let Some(known) = self.costs.borrow().get(course) {
+            return *known;
+        }
+        let found = find();
+        self.costs.borrow_mut().insert(course.to_vec(), found);
+        found
     }
 
     /// A visit by its number.

@@ -34,27 +34,57 @@ pub(crate) fn improve(scene: &mut Scene<'_>, courses: Courses) -> Courses {
     courses
 }
 
+/// A way to take all courses apart.
+#[derive(Clone, Copy)]
+enum Cut {
+    /// The visits of one post, and the rest.
+    Post(usize),
+    /// Those before a post, and those from there on.
+    Before(usize),
+    /// Those of some posts in a row, and the rest.
+    Between(usize, usize),
+}
+
+impl Cut {
+    /// All ways for a lane where these posts have visits, in the order in which they are tried.
+    fn all(posts: &[usize]) -> Vec<Self> {
+        let inner = posts.get(1..posts.len().saturating_sub(1)).unwrap_or_default();
+        let pairs = |(index, from): (usize, &usize)| {
+            let from = *from;
+            inner.iter().skip(index + 1).map(move |to| Self::Between(from, *to))
+        };
+        let single = posts.iter().map(|post| Self::Post(*post));
+        let places = posts.iter().skip(1).map(|post| Self::Before(*post));
+        single.chain(places).chain(inner.iter().enumerate().flat_map(pairs)).collect()
+    }
+
+    fn is_theirs(self, post: usize) -> bool {
+        match self {
+            Self::Post(own) => post == own,
+            Self::Before(first) => post >= first,
+            Self::Between(from, to) => (from..=to).contains(&post),
+        }
+    }
+}
+
 fn refine(scene: &Scene<'_>, mut courses: Courses) -> (Courses, f64) {
     let mut total = scene.total(&courses);
     let posts: Vec<usize> =
         (0..scene.plan.posts()).filter(|post| scene.seen.iter().any(|seen| seen.post == *post)).collect();
+    // What was tried on these very courses need not be tried again.
+    let mut cuts: Vec<(Cut, Option<usize>)> = Cut::all(&posts).into_iter().map(|cut| (cut, None)).collect();
+    let mut version = 0;
     for round in 0..ROUNDS {
         let before = total;
-        for post in &posts {
-            if round > 0 || has_loose(scene, &courses, *post) {
-                take(scene, &mut courses, &mut total, &|other| other == *post);
+        for (cut, tried) in &mut cuts {
+            let skipped = round == 0 && matches!(cut, Cut::Post(post) if !has_loose(scene, &courses, *post));
+            if skipped || *tried == Some(version) {
+                continue;
             }
+            version += usize::from(take(scene, &mut courses, &mut total, &|post| cut.is_theirs(post)));
+            *tried = Some(version);
         }
-        for place in posts.iter().skip(1) {
-            take(scene, &mut courses, &mut total, &|other| other >= *place);
-        }
-        let inner = posts.get(1..posts.len().saturating_sub(1)).unwrap_or_default();
-        for (index, from) in inner.iter().enumerate() {
-            for to in inner.iter().skip(index + 1) {
-                take(scene, &mut courses, &mut total, &|other| (*from..=*to).contains(&other));
-            }
-        }
-        merge(scene, &mut courses, &mut total);
+        version += usize::from(merge(scene, &mut courses, &mut total));
         if before - total < GAIN {
             break;
         }
@@ -148,23 +178,32 @@ fn ruin(scene: &Scene<'_>, courses: &Courses) -> Option<Courses> {
     Some(kept)
 }
 
-fn take(scene: &Scene<'_>, courses: &mut Courses, total: &mut f64, is_theirs: &dyn Fn(usize) -> bool) {
+/// Takes all courses apart and joins them in the best way. Says whether they are cheaper now.
+fn take(
+    scene: &Scene<'_>,
+    courses: &mut Courses,
+    total: &mut f64,
+    is_theirs: &dyn Fn(usize) -> bool,
+) -> bool {
     let halves = Halves::of(scene, courses, is_theirs);
     if halves.ours.is_empty() || halves.theirs.is_empty() {
-        return;
+        return false;
     }
     let joined = halves.courses(scene, &halves.join(Demand::Free).1);
     let cost = scene.total(&joined);
-    if cost < *total - GAIN {
+    let cheaper = cost < *total - GAIN;
+    if cheaper {
         (*courses, *total) = (joined, cost);
     }
+    cheaper
 }
 
-/// Two neighbours that are one vehicle.
-fn merge(scene: &Scene<'_>, courses: &mut Courses, total: &mut f64) {
+/// Two neighbours that are one vehicle. Says whether there were such.
+fn merge(scene: &Scene<'_>, courses: &mut Courses, total: &mut f64) -> bool {
     let mut index = 0;
+    let mut merged = false;
     while index + 1 < courses.len() {
-        let (Some(one), Some(next)) = (courses.get(index), courses.get(index + 1)) else { return };
+        let (Some(one), Some(next)) = (courses.get(index), courses.get(index + 1)) else { break };
         let locks = (scene.lock(one), scene.lock(next));
         if near(span(scene, one), span(scene, next))
             && (locks.0.is_none() || locks.1.is_none() || locks.0 == locks.1)
@@ -178,9 +217,11 @@ fn merge(scene: &Scene<'_>, courses: &mut Courses, total: &mut f64) {
             let cost = scene.total(&tried);
             if cost < *total - GAIN {
                 (*courses, *total) = (tried, cost);
+                merged = true;
                 continue;
             }
         }
         index += 1;
     }
+    merged
 }
