@@ -36,6 +36,10 @@ const REACHES_M: f64 = 20.0;
 const WAITED: f64 = 0.5;
 /// One vehicle leaves a place and the next one stands there so much later at least, seconds.
 const CHANGES_S: f64 = 5.0;
+/// Even when they move off from standing bumper to bumper, a loop is free between two vehicles for longer than this, seconds: it
+/// takes a driver a second to follow. What a second less costs.
+const FOLLOWS_CLOSELY_S: f64 = 1.25;
+const CLOSE_BEHIND: f64 = 2.5;
 /// A plate that fits no other of its end, read well.
 const OTHER_PLATE: f64 = 6.0;
 /// Readings come at most so long after the vehicle has left, seconds; a portal's may be later.
@@ -107,7 +111,7 @@ impl Scene<'_> {
                 span.by_presence |= next.span.by_presence;
                 last = next;
             }
-            cost += self.lacking(post, kinds, &span);
+            cost += close_behind(first) + self.lacking(post, kinds, &span);
             let stop = Stop { post, span, passed: first.results(), told: first.span.to };
             cost += match &before {
                 None => self.unseen(0, post).min(JOINED),
@@ -198,7 +202,13 @@ impl Scene<'_> {
         let ahead = self.seen.iter().rev().find(|seen| seen.post == next && seen.span.by_presence);
         let blocked = ahead.map(|seen| if seen.span.open { self.now } else { seen.span.to });
         let taken = way.taken(seconds(span.to, self.now), blocked.map(|left| seconds(span.to, left)), true);
-        (taken - STILL).clamp(0.0, most)
+        // Who has reached the next loop since was before this one, where one after the other stops.
+        let before = ahead.filter(|seen| !span.by_presence && seen.span.from > span.from);
+        let alone = before.map_or(0.0, |seen| {
+            let since = |at: u64| seconds(span.from, at);
+            way.late(since(seen.span.from), seen.blocked.map(since))
+        });
+        ((taken - STILL).max(0.0) + alone).min(most)
     }
 
     fn is_fitted(&self, post: usize) -> bool {
@@ -376,6 +386,12 @@ fn changed(first: &Seen) -> f64 {
     since.map_or(0.0, |left| (0.6 * (CHANGES_S - seconds(left, first.span.from))).max(0.0))
 }
 
+/// What it costs to say that a loop was covered by the next vehicle so soon.
+fn close_behind(first: &Seen) -> f64 {
+    let gap = first.follows.map(|left| seconds(left, first.span.from));
+    gap.map_or(0.0, |gap| (CLOSE_BEHIND * (FOLLOWS_CLOSELY_S - gap)).max(0.0))
+}
+
 /// What it costs to say that `next` is of the same vehicle as `one`, the visit before it at the post.
 fn again(one: &Seen, next: &Seen) -> f64 {
     let gap = seconds(one.span.to, next.span.from).max(0.0);
@@ -397,8 +413,8 @@ fn again(one: &Seen, next: &Seen) -> f64 {
             } else {
                 3.0
             };
-            (seldom + (gap - 0.5).clamp(0.0, 3.5) + 4.0 * (gap / shortest - 0.4).max(0.0)).min(15.0)
-                + (0.3 * (gap - 15.0)).clamp(0.0, 15.0)
+            (seldom + (gap - 0.5).clamp(0.0, 3.5) + 4.0 * (gap / shortest - 0.4).max(0.0)).min(9.0)
+                + (0.05 * (gap - 15.0)).clamp(0.0, 4.0)
         }
         (false, false) => 0.3 + (0.03 * (gap - 5.0).max(0.0)).min(8.0),
         _ => 1.0 + (0.2 * (gap - 2.0).max(0.0)).min(4.0),

@@ -36,6 +36,8 @@ pub(crate) struct Seen {
     pub away: bool,
     /// When the vehicle before left the post, as far as is known.
     pub blocked: Option<u64>,
+    /// When the loop of the post was left before, if that and that it was reached now are sure.
+    pub follows: Option<u64>,
     /// When the vehicle before came onto the loop of the post, and when the one before that had left it.
     pub ahead: Option<(u64, Option<u64>)>,
     /// When the next vehicle came onto the loop of the post.
@@ -165,6 +167,7 @@ impl<'a> Scene<'a> {
     ) {
         let mut left: Option<u64> = None;
         let mut ahead: Option<(u64, Option<u64>)> = None;
+        let mut follows: Option<u64> = None;
         let first = self.seen.len();
         let looped = visits.all.iter().any(|visit| visit.span.by_presence);
         self.rivals.extend(visits.rivals);
@@ -179,6 +182,7 @@ impl<'a> Scene<'a> {
                 owner: members.iter().find_map(|group| group.owner),
                 away: members.iter().find_map(|group| group.owner).is_some_and(away),
                 blocked: left,
+                follows: follows.filter(|_| visit.span.by_presence && visit.span.sure.0),
                 ahead,
                 behind: None,
                 ghost: 0.0,
@@ -192,6 +196,7 @@ impl<'a> Scene<'a> {
                 let same = left.is_some_and(|left| seen.span.from < left.saturating_add(COUPLED_MS));
                 ahead = ahead.filter(|_| same).or(Some((seen.span.from, left)));
                 left = Some(seen.span.to);
+                follows = Some(seen.span.to).filter(|_| !seen.span.open && seen.span.sure.1);
             } else if !looped {
                 // As far as is known.
                 left = Some(seen.span.to);
