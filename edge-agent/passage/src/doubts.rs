@@ -7,7 +7,7 @@ use crate::lane::LaneState;
 use crate::plan::Plan;
 use crate::radio::{ALARM_MARGIN, MARGIN, told, why};
 use crate::scene::{Courses, Scene};
-use crate::scoring::{self, When, seconds};
+use crate::scoring::{self, Neighbours, When, seconds};
 use crate::travel::FASTEST_M_S;
 use crate::{Alternative, PassageId, identity};
 
@@ -208,7 +208,7 @@ fn chain_rivals(scene: &Scene<'_>, courses: &Courses, place: usize, post: usize)
 fn when(scene: &Scene<'_>, course: &[usize], visit: usize, group: &Group) -> When {
     let Some(seen) = scene.at(visit) else { return When::Unknown };
     if seen.span.by_presence && group.track.kind != interface::ReadingKind::Presence {
-        return scoring::at_station(group, &seen.span, None).1;
+        return scoring::at_station(group, &seen.span, Neighbours::default()).1;
     }
     let others = || course.iter().filter_map(|other| scene.at(*other));
     let metres = |other: usize| (scene.plan.post_m(other) - scene.plan.post_m(seen.post)).abs();

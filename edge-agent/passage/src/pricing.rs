@@ -242,8 +242,10 @@ impl Scene<'_> {
         }
         // Its rear passes one post after the other, too; what a device tells may be late by a second or two.
         if let (Some(left), Some(next)) = (old.rear_left(), new.rear_came()) {
-            let least = metres / FASTEST_M_S - 0.5 - if old.passed { 2.5 } else { 0.0 };
-            cost += (least - seconds(left, next)).clamp(0.0, 12.0);
+            let late = if old.passed { 2.5 } else { 0.0 };
+            let short = |speed: f64| metres / speed - 0.5 - late - seconds(left, next);
+            cost += short(FASTEST_M_S).clamp(0.0, 12.0)
+                + if new.passed { (0.5 * short(fast)).clamp(0.0, 2.0) } else { 0.0 };
         } else if let Some(next) = new.rear_came() {
             // What is read before is read before its rear has passed the next post.
             cost += 0.7 * (seconds(next, old.span.to) - 3.0).clamp(0.0, 12.0);

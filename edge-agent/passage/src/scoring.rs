@@ -18,10 +18,12 @@ pub(crate) const APART: f64 = 5.0;
 pub(crate) const CLEAR: f64 = 12.0;
 /// A front plate is read from so long before to so long after its vehicle comes onto the loop, seconds.
 const FRONT_S: (f64, f64) = (3.5, 2.0);
-/// What it costs to have been read although the vehicle before was still to come.
+/// What it costs to have been read although another vehicle was nearer to the camera.
 const HIDDEN: f64 = 4.0;
 /// A rear plate is read from so long before to so long after its vehicle has left the loop, seconds.
 const REAR_S: (f64, f64) = (1.0, 3.0);
+/// What it costs at most that it was read before that: now and then a vehicle stands with its rear on the loop.
+const STANDS: f64 = 3.0;
 /// How far before and behind the antenna the front of a vehicle is when a reader hears it well, metres, and how many metres
 /// further are e times less likely.
 const TAG_REACH_M: (f64, f64, f64) = (10.0, 10.0, 4.0);
@@ -129,8 +131,17 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
     Fit { cost: (cost + named).min(IMPOSSIBLE), time, identity }
 }
 
-/// The vehicle is known to have been at the station; the one before it came and left at `ahead`.
-pub(crate) fn at_station(group: &Group, span: &Span, ahead: Option<(u64, u64)>) -> (f64, When) {
+/// When the vehicles before and behind one were at the loop of a station, monotonic milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Neighbours {
+    /// When the one before came and left.
+    pub ahead: Option<(u64, u64)>,
+    /// When the one behind came.
+    pub behind: Option<u64>,
+}
+
+/// The vehicle is known to have been at the station.
+pub(crate) fn at_station(group: &Group, span: &Span, neighbours: Neighbours) -> (f64, When) {
     if matches!(group.track.kind, ReadingKind::Radiation | ReadingKind::Undercarriage) {
         return radiation(group, span);
     }
@@ -143,8 +154,8 @@ pub(crate) fn at_station(group: &Group, span: &Span, ahead: Option<(u64, u64)>) 
         When::There(seconds(span.from, first))
     };
     let cost = match &group.mark {
-        Mark::Plate { view: View::Front, .. } => front(first, span, ahead),
-        Mark::Plate { .. } => rear(last, span),
+        Mark::Plate { view: View::Front, .. } => front(first, span, neighbours.ahead),
+        Mark::Plate { .. } => rear(last, span, neighbours.behind),
         _ => {
             let early = seconds(first, span.from);
             let late = if span.open { 0.0 } else { seconds(span.to, first) };
@@ -186,8 +197,8 @@ fn front(read: u64, span: &Span, ahead: Option<(u64, u64)>) -> f64 {
     near + waited + hidden + (0.15 * (seconds(free, span.from) - 2.0 * FRONT_S.0)).clamp(0.0, 2.5)
 }
 
-/// A rear plate is read when the vehicle has passed.
-fn rear(read: u64, span: &Span) -> f64 {
+/// A rear plate is read when the vehicle has all but passed, and as long before it leaves as it stands so.
+fn rear(read: u64, span: &Span, behind: Option<u64>) -> f64 {
     if read < span.from {
         return (2.0 + seconds(read, span.from)).min(8.0);
     }
@@ -196,10 +207,11 @@ fn rear(read: u64, span: &Span) -> f64 {
     }
     let after = seconds(span.to, read);
     if after < -REAR_S.0 {
-        (0.5 * (-after - REAR_S.0)).min(8.0)
-    } else {
-        (0.3 * (after - REAR_S.1)).clamp(0.0, 8.0)
+        return (0.5 * (-after - REAR_S.0)).min(STANDS);
     }
+    // The next one stands between it and the camera.
+    let hidden = if behind.is_some_and(|came| seconds(came, read) > REAR_S.0) { HIDDEN } else { 0.0 };
+    (0.3 * (after - REAR_S.1)).clamp(0.0, 8.0) + hidden
 }
 
 /// A portal's result comes when the occupancy has ended, and says how long that was.

@@ -6,7 +6,7 @@ use interface::{ReadingKind, View};
 use crate::alignment::{Choice, Costs, IMPOSSIBLE, align};
 use crate::group::{Group, Mark, Track};
 use crate::identity;
-use crate::scoring::{self, Span};
+use crate::scoring::{self, Neighbours, Span};
 
 /// Readings without a loop that follow each other within this time, and do not contradict each other, are of one vehicle:
 /// half of the shortest gap between vehicles with the time a camera needs, milliseconds.
@@ -97,13 +97,16 @@ impl Visits {
         }
         let track: Vec<&Group> = own.iter().filter_map(|index| groups.get(*index)).collect();
         let pair = own.iter().zip(&track).map(|(index, group)| {
-            let before =
-                std::iter::once(None).chain(seeds.iter().map(|visit| Some((visit.span.from, visit.span.to))));
-            let cost = |(visit, ahead): (&Visit, Option<(u64, u64)>)| {
+            let cost = |(place, visit): (usize, &Visit)| {
+                let ahead = place.checked_sub(1).and_then(|before| seeds.get(before));
+                let neighbours = Neighbours {
+                    ahead: ahead.map(|visit| (visit.span.from, visit.span.to)),
+                    behind: seeds.get(place + 1).map(|visit| visit.span.from),
+                };
                 let seed = visit.members.first().copied().unwrap_or(usize::MAX);
-                scoring::at_station(group, &visit.span, ahead).0 + names(*index, seed)
+                scoring::at_station(group, &visit.span, neighbours).0 + names(*index, seed)
             };
-            seeds.iter().zip(before).map(cost).collect()
+            seeds.iter().enumerate().map(cost).collect()
         });
         let pairs = track.iter().zip(track.iter().skip(1));
         let repeat = std::iter::once(0.0).chain(pairs.map(|(group, next)| scoring::repeat(group, next)));
