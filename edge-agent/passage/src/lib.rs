@@ -47,6 +47,7 @@ mod report;
 mod scene;
 mod scoring;
 mod sightings;
+mod size;
 mod solving;
 mod travel;
 mod visits;

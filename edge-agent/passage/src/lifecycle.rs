@@ -73,6 +73,9 @@ impl LaneState {
         let now = self.clock_ms;
         let groups = &self.groups;
         let Some(passage) = self.passages.get_mut(index) else { return };
+        if passage.state == PassageState::Abandoned && !only_at_entry(plan, index, sightings) {
+            passage.resume(now);
+        }
         if passage.ended_ms.is_some() {
             return;
         }

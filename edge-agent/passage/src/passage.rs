@@ -94,7 +94,13 @@ impl Passage {
         }
     }
 
-    /// Puts it in a state it will not leave again.
+    /// It had not gone after all: it waits for a decision again.
+    pub fn resume(&mut self, now: u64) {
+        self.ended_ms = None;
+        self.enter(PassageState::AwaitingDecision, now);
+    }
+
+    /// Puts it in a state it will not leave again, unless it is seen again where it cannot be then.
     pub fn end(&mut self, state: PassageState, now: u64) {
         self.enter(state, now);
         self.ended_ms.get_or_insert(now);

@@ -9,6 +9,7 @@ use crate::identity;
 use crate::plan::Plan;
 use crate::scene::{Courses, Kinds, Scene, Seen};
 use crate::scoring::{Span, seconds};
+use crate::size::Size;
 use crate::travel::{FASTEST_M_S, LONGEST_M, Way};
 
 /// What contradicts the order of a lane but may be a clock's fault.
@@ -89,12 +90,14 @@ impl Scene<'_> {
     fn so_far(&self, course: &[usize]) -> SoFar {
         let mut cost = 0.0;
         let mut before: Option<Stop> = None;
+        let mut size = Size::default();
         let mut visits = self.visits(course).peekable();
         while let Some(first) = visits.next() {
             let post = first.post;
             let mut span = first.span;
             let mut last = first;
             let mut kinds = first.kinds;
+            let mut here = first.size;
             while let Some(next) = visits.next_if(|next| next.post == post) {
                 cost += again(last, next);
                 if span.by_presence && !span.open && !next.span.by_presence {
@@ -103,6 +106,8 @@ impl Scene<'_> {
                 }
                 cost += TWO_RESULTS * f64::from((kinds.0 & next.kinds.0 & Kinds::SINGLE).count_ones());
                 kinds.0 |= next.kinds.0;
+                let parts = span.by_presence && next.span.by_presence;
+                here = if parts { here.parts(next.size) } else { here.both(next.size) };
                 if next.span.by_presence || !span.by_presence {
                     span.to = span.to.max(next.span.to);
                     span.open = next.span.open;
@@ -111,6 +116,7 @@ impl Scene<'_> {
                 span.by_presence |= next.span.by_presence;
                 last = next;
             }
+            size = size.both(here);
             cost += close_behind(first) + self.lacking(post, kinds, &span);
             let stop = Stop { post, span, passed: first.results(), told: first.span.to };
             cost += match &before {
@@ -126,7 +132,8 @@ impl Scene<'_> {
             };
             before = Some(stop);
         }
-        let mut found = SoFar { cost: cost + self.names(course), waiting: 0.0, overtaken: 0.0 };
+        let mut found =
+            SoFar { cost: cost + size.contradiction() + self.names(course), waiting: 0.0, overtaken: 0.0 };
         if let Some(Stop { post, span, .. }) = before {
             let away = if self.visits(course).any(|seen| seen.away) { SENT_AWAY } else { 1.0 };
             found.waiting = self.to_come(post, &span, false) * away;
@@ -415,8 +422,14 @@ fn again(one: &Seen, next: &Seen) -> f64 {
             } else {
                 3.0
             };
-            (seldom + (gap - 0.5).clamp(0.0, 3.5) + 4.0 * (gap / shortest - 0.4).max(0.0)).min(9.0)
-                + (0.05 * (gap - 15.0)).clamp(0.0, 4.0)
+            // A trailer is not read from the front.
+            let (most, each_s, longest) = if next.plates.iter().any(|(view, ..)| *view == View::Front) {
+                (15.0, 0.3, 15.0)
+            } else {
+                (9.0, 0.05, 4.0)
+            };
+            (seldom + (gap - 0.5).clamp(0.0, 3.5) + 4.0 * (gap / shortest - 0.4).max(0.0)).min(most)
+                + (each_s * (gap - 15.0)).clamp(0.0, longest)
         }
         (false, false) => 0.3 + (0.03 * (gap - 5.0).max(0.0)).min(8.0),
         _ => 1.0 + (0.2 * (gap - 2.0).max(0.0)).min(4.0),

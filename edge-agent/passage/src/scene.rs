@@ -12,6 +12,7 @@ use crate::identity;
 use crate::plan::Plan;
 use crate::pricing::{SoFar, read_well};
 use crate::scoring::{self, Span};
+use crate::size::Size;
 use crate::travel::{Travel, Way};
 use crate::visits::Visits;
 
@@ -45,6 +46,7 @@ pub(crate) struct Seen {
     /// What it costs to say that it is nobody's.
     pub ghost: f64,
     pub kinds: Kinds,
+    pub size: Size,
     pub plates: Vec<(View, usize, f64)>,
     pub keys: Vec<(ReadingKind, usize)>,
 }
@@ -187,6 +189,7 @@ impl<'a> Scene<'a> {
                 behind: None,
                 ghost: 0.0,
                 kinds: Kinds::default(),
+                size: Size::default(),
                 plates: Vec::new(),
                 keys: Vec::new(),
             };
@@ -219,6 +222,7 @@ impl<'a> Scene<'a> {
         seen.ghost = members().map(scoring::ghost).sum::<f64>().min(scoring::UNKNOWN);
         let told: Vec<&'a Group> = members().collect();
         seen.kinds = Kinds::default();
+        seen.size = Size::default();
         seen.plates.clear();
         seen.keys.clear();
         for group in told {
@@ -247,6 +251,7 @@ impl<'a> Scene<'a> {
     fn tell(&mut self, seen: &mut Seen, group: &'a Group) {
         let kind = group.track.kind;
         seen.kinds.add(kind);
+        seen.size = seen.size.both(Size::of(group, self.travel.fast_m_s()));
         match &group.mark {
             Mark::Plate { text, view, .. } if identity::is_plate(text) => {
                 let text = self.text(text);

@@ -164,6 +164,29 @@ fn a_vehicle_that_comes_again_is_a_new_passage() {
 }
 
 #[test]
+fn a_vehicle_that_was_given_up_at_the_entry_and_comes_on_after_all_is_taken_up_again() {
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05");
+    for line in script.0.iter_mut().filter(|line| line.0 >= 20_000) {
+        line.0 += 140_000;
+    }
+    let mut checkpoint = checkpoint();
+    checkpoint.timing.decision_ms = 60_000;
+    let mut engine = Engine::new(checkpoint);
+    let mut effects = feed(&mut engine, &script);
+    effects.extend(engine.finish());
+    let outcome = Outcome::of(effects);
+    let states: Vec<PassageState> = outcome
+        .effects
+        .iter()
+        .filter_map(|effect| if let Effect::Publish(report) = effect { Some(report.state) } else { None })
+        .collect();
+    assert!(states.contains(&PassageState::Abandoned), "{states:?}");
+    assert_eq!(outcome.states(), [PassageState::Closed]);
+    assert_eq!(outcome.reports[0].entries.len(), 15);
+}
+
+#[test]
 fn a_reboot_interrupts_what_was_open() {
     let mut engine = Engine::new(checkpoint());
     let mut script = Script::default();
