@@ -115,6 +115,15 @@ impl Picture {
     pub(crate) fn mat(&self) -> &Mat {
         &self.mat
     }
+
+    /// A picture of pixels that OpenCV made from another's.
+    pub(crate) fn from_mat(mat: Mat) -> Self {
+        Self { mat }
+    }
+
+    pub(crate) fn into_mat(self) -> Mat {
+        self.mat
+    }
 }
 
 pub(crate) fn encode_jpeg(mat: &Mat, quality: u8) -> Result<Vec<u8>, ModelError> {

@@ -4,10 +4,12 @@ use crate::peer::{Answer, Peer};
 use crate::progress::Progress;
 use crate::{Common, Fault};
 use models::evaluate::plates::{Evaluation, Failure, PlateFigures, SeenPlate, add_stages};
-use models::evaluate::{LabelledPicture, StageTimes, labelled_pictures, processor_milliseconds};
+use models::evaluate::{
+    Degrade, LabelledPicture, StageTimes, degraded, labelled_pictures, processor_milliseconds,
+};
 use models::{Picture, PlateOptions, PlateReader, annotate};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Pictures that are read once before the clock counts, by every program alike: the first inferences of a shape plan its
@@ -31,6 +33,9 @@ pub struct Options {
     /// Draw the plates into copies of the pictures in this folder.
     #[arg(long, value_name = "DIR")]
     annotate: Option<PathBuf>,
+    /// Make every picture worse first, the same way each time: night, blur, far, oblique, jpeg or rain.
+    #[arg(long, value_name = "HOW", conflicts_with = "peer")]
+    degrade: Option<Degrade>,
     /// Print how reads by margin turned out: of labelled plates, right ones, and those without a label.
     #[arg(long)]
     calibration: bool,
@@ -80,7 +85,10 @@ pub fn run(options: &Options) -> Result<(), Fault> {
     let sets: Vec<(String, Vec<LabelledPicture>)> = common
         .folders
         .iter()
-        .map(|dir| Ok((dir.display().to_string(), common.selection().of(labelled_pictures(dir)?))))
+        .map(|dir| {
+            let made = options.degrade.map_or_else(String::new, |how| format!(", {}", how.name()));
+            Ok((format!("{}{made}", dir.display()), common.selection().of(labelled_pictures(dir)?)))
+        })
         .collect::<Result<_, Fault>>()?;
     let (runtime, store) = common.runtime()?;
     let mut how = PlateOptions { countries: options.countries.clone(), ..PlateOptions::default() };
@@ -99,7 +107,7 @@ pub fn run(options: &Options) -> Result<(), Fault> {
     };
     let mut all = Outcomes { ours: Evaluation::default(), peers: vec![Evaluation::default(); peers.len()] };
     for (name, pictures) in &sets {
-        let got = measure(name, pictures, &mut reader, &mut peers, options.annotate.as_deref())?;
+        let got = measure(name, pictures, &mut reader, &mut peers, options)?;
         all.ours.append(&got.ours);
         all.peers.iter_mut().zip(&got.peers).for_each(|(all, one)| all.append(one));
         report.sets.push(told(name, &got, &peers, options));
@@ -119,7 +127,7 @@ fn measure(
     pictures: &[LabelledPicture],
     reader: &mut PlateReader,
     peers: &mut [Peer],
-    draw_into: Option<&Path>,
+    options: &Options,
 ) -> Result<Outcomes, Fault> {
     for picture in pictures.iter().take(WARM_UP) {
         reader.read(&Picture::open(&picture.path)?)?;
@@ -133,16 +141,23 @@ fn measure(
     for picture in pictures {
         let used = processor_milliseconds(None);
         let begin = Instant::now();
-        let opened = Picture::open(&picture.path)?;
+        let mut opened = Picture::open(&picture.path)?;
         let open = begin.elapsed();
+        let mut labels = picture.clone();
+        if let Some(how) = options.degrade {
+            (opened, labels) = degraded(&opened, picture, how)?;
+        }
+        let begin = Instant::now();
         let reads = reader.read(&opened)?;
-        let whole = begin.elapsed();
+        let whole = open + begin.elapsed();
         let times = &mut result.ours.times;
         times.add("open file", 1e3 * open.as_secs_f64());
         add_stages(times, &reader.milliseconds());
         times.add("file to reads", 1e3 * whole.as_secs_f64());
-        add_used(times, used, processor_milliseconds(None));
-        result.ours.add(picture, &reads.iter().map(SeenPlate::from).collect::<Vec<_>>());
+        if options.degrade.is_none() {
+            add_used(times, used, processor_milliseconds(None));
+        }
+        result.ours.add(&labels, &reads.iter().map(SeenPlate::from).collect::<Vec<_>>());
         for (peer, evaluation) in peers.iter_mut().zip(&mut result.peers) {
             let used = peer.processor_milliseconds();
             let Answer { ms, reads, .. } = peer.read(&picture.path)?;
@@ -150,7 +165,7 @@ fn measure(
             evaluation.times.add("file to reads", ms);
             evaluation.add(picture, &reads.iter().map(SeenPlate::from).collect::<Vec<_>>());
         }
-        if let Some(folder) = draw_into {
+        if let Some(folder) = &options.annotate {
             let copy = folder.join(&picture.file).with_extension("jpg");
             let drawn = annotate(&opened, &reads)?;
             std::fs::create_dir_all(folder)
