@@ -2,9 +2,9 @@
 
 use super::detect::{Candidate, geometry};
 use super::formats::{Expectation, Formats};
-use super::grammar::{Decoded, Edges, JUNK, align, decode, sign_set};
+use super::grammar::{Decoded, Edges, JUNK, align_classes, decode, sign_set};
 use super::inference::Opinion;
-use super::lattice::Lattice;
+use super::lattice::{Lattice, class_of};
 
 /// Score a text needs to be reported.
 pub(crate) const EMIT: f32 = -6.0;
@@ -49,6 +49,23 @@ impl Reading {
     /// The best text's score.
     pub(crate) fn best(&self) -> f32 {
         self.texts.first().map_or(f32::MIN, |(_, score)| *score)
+    }
+}
+
+/// A text as it may stand in a crop, by the classes of its signs.
+#[derive(Debug)]
+pub(crate) struct Spellings {
+    plain: Vec<usize>,
+    badged: Vec<Vec<usize>>,
+}
+
+impl Spellings {
+    /// Score in a crop, with or without the country's badge; `cut` as for [`super::grammar::align`].
+    pub(crate) fn aligned(&self, seen: &Reading, cut: f32) -> f32 {
+        let score = |classes: &[usize]| align_classes(&seen.lattice, &seen.edges, classes, cut);
+        let plain = score(&self.plain).unwrap_or(CLIP);
+        let badged = self.badged.iter().filter_map(|classes| score(classes)).map(|score| score - BADGE);
+        badged.fold(plain, f32::max).max(CLIP)
     }
 }
 
@@ -146,15 +163,19 @@ impl Decoder {
         })
     }
 
-    /// Score of a text in a crop, with or without its country's badge; `cut` as for [`align`].
-    pub(crate) fn aligned(&self, seen: &Reading, text: &str, cut: f32) -> f32 {
-        let plain = align(&seen.lattice, &seen.edges, text, cut).unwrap_or(CLIP);
+    /// The text as it may stand in a crop: alone, or after its country's badge.
+    pub(crate) fn spellings(&self, text: &str) -> Spellings {
+        let classes = |text: &str| text.chars().map(class_of).collect::<Option<Vec<usize>>>();
         let fitting = self.formats.shapes().iter().filter(|shape| shape.matches(text));
-        let badged = fitting
-            .flat_map(|shape| self.formats.badges(shape))
-            .filter_map(|badge| align(&seen.lattice, &seen.edges, &format!("{badge}{text}"), cut))
-            .map(|score| score - BADGE);
-        badged.fold(plain, f32::max).max(CLIP)
+        let mut badged: Vec<Vec<usize>> = Vec::new();
+        for badge in fitting.flat_map(|shape| self.formats.badges(shape)) {
+            if let Some(spelling) = classes(&format!("{badge}{text}"))
+                && !badged.contains(&spelling)
+            {
+                badged.push(spelling);
+            }
+        }
+        Spellings { plain: classes(text).unwrap_or_default(), badged }
     }
 
     /// The best prior of the shapes that the text has.

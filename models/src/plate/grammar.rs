@@ -21,6 +21,22 @@ pub fn sign_set(signs: &str) -> SignSet {
     signs.chars().filter_map(class_of).fold(0, |set, class| set | 1 << class)
 }
 
+const ALL_SIGNS: SignSet = (1 << CLASSES) - 2;
+
+/// The classes of a set, ascending.
+#[derive(Clone, Copy)]
+struct Signs(SignSet);
+
+impl Iterator for Signs {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let class = self.0.trailing_zeros() as usize;
+        self.0 &= self.0.wrapping_sub(1);
+        (class < CLASSES).then_some(class)
+    }
+}
+
 /// The best text of a shape, and the best ones with one other sign.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
@@ -98,25 +114,26 @@ pub fn decode(lattice: &Lattice, edges: &Edges, positions: &[SignSet], floor: f3
     if length == 0 || n < length || edges.best.len() != n {
         return None;
     }
-    let signs: Vec<Vec<usize>> =
-        positions.iter().map(|set| (1..CLASSES).filter(|class| set >> class & 1 == 1).collect()).collect();
-    if signs.iter().any(Vec::is_empty) {
+    let signs: Vec<Signs> = positions.iter().map(|set| Signs(set & ALL_SIGNS)).collect();
+    if signs.iter().any(|signs| signs.0 == 0) {
         return None;
     }
     let at = |t: usize, i: usize| t * length + i;
 
     // forward: best score of all that ends in this sign (or in the blank after it) at frame t
-    let mut sign_end = vec![[NEVER; CLASSES]; n * length];
+    let mut sign_end = Vec::with_capacity(n * length);
     let mut blank_end = vec![NEVER; n * length];
-    let mut top = vec![Top::default(); length];
+    let (mut top, mut next_top) = (vec![Top::default(); length], vec![Top::default(); length]);
     let mut total = NEVER;
     for t in 0..n {
-        let mut next_top = vec![Top::default(); length];
+        // most shapes are given up after a few frames
+        sign_end.resize((t + 1) * length, [NEVER; CLASSES]);
+        next_top.fill(Top::default());
         // no value ever grows: when all are below the floor, nothing reaches it
         let mut alive = edges.enter(t + 1);
         // each position needs a frame of its own, before and after
         for i in (length + t).saturating_sub(n)..length.min(t + 1) {
-            for &class in &signs[i] {
+            for class in signs[i] {
                 let stay = if t == 0 { NEVER } else { sign_end[at(t - 1, i)][class] };
                 let enter = match (i, t) {
                     (0, _) => edges.before[t],
@@ -137,9 +154,9 @@ pub fn decode(lattice: &Lattice, edges: &Edges, positions: &[SignSet], floor: f3
         if alive.max(total) < floor {
             return None;
         }
-        top = next_top;
+        std::mem::swap(&mut top, &mut next_top);
         let last = at(t, length - 1);
-        for &class in &signs[length - 1] {
+        for class in signs[length - 1] {
             total = total.max(sign_end[last][class] + edges.leave(t + 1, class));
         }
         total = total.max(blank_end[last] + edges.leave(t + 1, 0));
@@ -152,20 +169,19 @@ pub fn decode(lattice: &Lattice, edges: &Edges, positions: &[SignSet], floor: f3
     let mut marginal = vec![[NEVER; CLASSES]; length];
     let mut after_sign = vec![[NEVER; CLASSES]; length];
     let mut after_blank = vec![NEVER; length];
+    let (mut next_sign, mut next_blank) = (after_sign.clone(), after_blank.clone());
     for t in (0..n).rev() {
-        let mut next_sign = vec![[NEVER; CLASSES]; length];
-        let mut next_blank = vec![NEVER; length];
         for i in 0..length {
             let mut following = Top::default();
             if t + 1 < n && i + 1 < length {
-                for &class in &signs[i + 1] {
+                for class in signs[i + 1] {
                     following.add(class, frames[t + 1][class] + after_sign[i + 1][class]);
                 }
             }
             let blank = if t + 1 < n { frames[t + 1][0] + after_blank[i] } else { NEVER };
             let leave = |class| if i + 1 == length { edges.leave(t + 1, class) } else { NEVER };
             next_blank[i] = blank.max(following.first).max(leave(0));
-            for &class in &signs[i] {
+            for class in signs[i] {
                 let stay = if t + 1 < n { frames[t + 1][class] + after_sign[i][class] } else { NEVER };
                 let value = stay.max(blank).max(following.except(class)).max(leave(class));
                 next_sign[i][class] = value;
@@ -173,23 +189,24 @@ pub fn decode(lattice: &Lattice, edges: &Edges, positions: &[SignSet], floor: f3
                 marginal[i][class] = marginal[i][class].max(through);
             }
         }
-        (after_sign, after_blank) = (next_sign, next_blank);
+        std::mem::swap(&mut after_sign, &mut next_sign);
+        std::mem::swap(&mut after_blank, &mut next_blank);
     }
     Some(texts(&marginal, &signs))
 }
 
 /// Reads the best text and its runners-up off the max-marginals.
-fn texts(marginal: &[[f32; CLASSES]], signs: &[Vec<usize>]) -> Decoded {
+fn texts(marginal: &[[f32; CLASSES]], signs: &[Signs]) -> Decoded {
     let best: Vec<usize> = marginal
         .iter()
         .zip(signs)
-        .map(|(row, signs)| signs.iter().fold(signs[0], |a, &b| if row[b] > row[a] { b } else { a }))
+        .filter_map(|(row, signs)| signs.reduce(|a, b| if row[b] > row[a] { b } else { a }))
         .collect();
     let text = |classes: &[usize]| classes.iter().map(|&class| sign_of(class)).collect::<String>();
     let score = best.iter().zip(marginal).fold(0.0f32, |least, (&class, row)| least.min(row[class]));
     let mut others: Vec<(f32, usize, usize)> = Vec::new();
     for (i, (row, signs)) in marginal.iter().zip(signs).enumerate() {
-        others.extend(signs.iter().filter(|&&c| c != best[i]).map(|&class| (row[class], i, class)));
+        others.extend(signs.filter(|&c| c != best[i]).map(|class| (row[class], i, class)));
     }
     others.sort_by(|a, b| b.0.total_cmp(&a.0));
     let runners_up = others
@@ -208,8 +225,13 @@ fn texts(marginal: &[[f32; CLASSES]], signs: &[Vec<usize>]) -> Decoded {
 /// lie outside of the crop, at the price of `cut` each; an infinite price forbids it.
 #[must_use]
 pub fn align(lattice: &Lattice, edges: &Edges, text: &str, cut: f32) -> Option<f32> {
-    let frames = lattice.frames();
     let classes: Vec<usize> = text.chars().map(class_of).collect::<Option<_>>()?;
+    align_classes(lattice, edges, &classes, cut)
+}
+
+/// The same for a text given by the classes of its signs.
+pub(crate) fn align_classes(lattice: &Lattice, edges: &Edges, classes: &[usize], cut: f32) -> Option<f32> {
+    let frames = lattice.frames();
     let length = classes.len();
     if length == 0 || edges.best.len() != frames.len() {
         return None;

@@ -119,10 +119,10 @@ impl Networks {
         Ok(found)
     }
 
-    /// Runs the text finder on the picture, its long side at `zoom` times the usual.
-    pub(crate) fn texts(&mut self, picture: &Picture, zoom: f32) -> Result<Vec<Found>, ModelError> {
+    /// Runs the text finder on the picture.
+    pub(crate) fn texts(&mut self, picture: &Picture) -> Result<Vec<Found>, ModelError> {
         let whole = [0, 0, picture.width().cast_signed(), picture.height().cast_signed()];
-        self.texts_in(picture, whole, FIND_SIDE * zoom, FIND_ENLARGE)
+        self.texts_in(picture, whole, FIND_SIDE, FIND_ENLARGE)
     }
 
     /// Runs the text finder on the surroundings of a place.

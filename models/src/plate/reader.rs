@@ -10,6 +10,8 @@ use super::rectify::size;
 use super::voting::{Verdict, grouped, vote};
 use super::{PlateOptions, PlateRead, StageMilliseconds};
 use crate::{Corners, ModelError, ModelStore, Picture, Runtime};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Places of the plate finder that are read before the text finder is asked.
@@ -24,9 +26,8 @@ const CHEAP: usize = 2;
 const STRETCHED: f32 = 1.35;
 /// Crops read from a close-up.
 const CLOSE_READS: usize = 2;
-/// Where nothing was read, the finders look again at this zoom, if the picture has more pixels on its long side
+/// Where nothing was read, the plate finder looks again at this zoom, if the picture has more pixels on its long side
 /// than the first look used.
-const ZOOM: f32 = 1.6;
 const PLATE_ZOOM: f32 = 2.0;
 const ZOOM_FROM: u32 = 800;
 /// A proposal of the plate finder that is weaker than this does not hold up a picture whose plate is certain.
@@ -67,6 +68,17 @@ struct Sight<'a> {
     left: usize,
     /// The same by the cheap reader.
     left_cheap: usize,
+    /// What so many readings say.
+    said: RefCell<(usize, Rc<[Place]>)>,
+}
+
+/// The readings of one place.
+struct Place {
+    /// The best of them.
+    lead: Candidate,
+    /// Whether the plate finder sees a plate there.
+    proposed: bool,
+    verdict: Option<Verdict>,
 }
 
 impl Sight<'_> {
@@ -107,8 +119,6 @@ enum Step {
     Upright,
     /// By the second reader.
     SecondReader,
-    /// Stretched: are there repeats?
-    Stretch,
 }
 
 impl PlateReader {
@@ -169,39 +179,34 @@ impl PlateReader {
             looked_at: Vec::new(),
             left: self.options.max_reads,
             left_cheap: CHEAP * self.options.max_reads,
+            said: RefCell::new((0, Rc::new([]))),
         };
         self.first_look(&mut sight, WEAK)?;
+        self.second_looks(&mut sight)?;
         if !self.enough(&sight) {
             self.first_look(&mut sight, 0.0)?;
             self.second_looks(&mut sight)?;
         }
-        if !self.enough(&sight) {
-            self.sweep(&mut sight, 1.0)?;
-            self.second_looks(&mut sight)?;
-        }
+        let first = sight.plates.clone();
         let larger = picture.width().max(picture.height()) > ZOOM_FROM;
-        let empty = |this: &Self, sight: &Sight<'_>| {
-            !this.verdicts(sight).iter().any(|v| v.read.probability >= LIKELY)
-        };
-        if larger && empty(self, &sight) {
+        if larger && !self.likely(&sight) {
             sight.left = sight.left.max(self.options.max_reads / 2);
             sight.left_cheap = sight.left_cheap.max(self.options.max_reads);
             sight.plates.extend(self.networks.plates(picture, PLATE_ZOOM)?);
             self.first_look(&mut sight, WEAK)?;
             self.second_looks(&mut sight)?;
-            if empty(self, &sight) {
-                self.sweep(&mut sight, ZOOM)?;
-                self.second_looks(&mut sight)?;
-            }
         }
-        let verdicts = self.verdicts(&sight);
+        if !verdicts(&self.places(&sight)).any(told) {
+            self.sweep(&mut sight, &first)?;
+            self.second_looks(&mut sight)?;
+        }
+        let places = self.places(&sight);
         let mut spent = self.networks.spent;
         spent.inference = self.networks.inference();
         spent.total = since(start);
         self.milliseconds = spent;
-        // what no finder took for a plate is worth telling only if it reads like one
-        let told = verdicts.into_iter().filter(|v| v.proposed >= DOUBT || v.read.probability >= TOLD);
-        let mut reads: Vec<PlateRead> = told.map(|v| v.read).collect();
+        let mut reads: Vec<PlateRead> =
+            verdicts(&places).filter(|v| told(v)).map(|v| v.read.clone()).collect();
         let order = |read: &PlateRead| {
             read.margin + 1.5 * f64::from(size(&read.corners).0.max(1.0) / picture.width() as f32).ln()
         };
@@ -240,9 +245,9 @@ impl PlateReader {
     /// Whether the picture needs no further look: a plate is certain, and no proposal of the plate finder is left open.
     /// One that was read and shows nothing like a plate is not open; a weak one is only if it does.
     fn enough(&self, sight: &Sight<'_>) -> bool {
-        let verdicts = self.verdicts(sight);
+        let places = self.places(sight);
         let open = |f: &Found| {
-            let mut here = verdicts.iter().filter(|v| same_place(&v.read.corners, &f.corners)).peekable();
+            let mut here = verdicts(&places).filter(|v| same_place(&v.read.corners, &f.corners)).peekable();
             let read = || sight.readings.iter().any(|r| same_place(&r.candidate.corners, &f.corners));
             if here.peek().is_some() {
                 !here.any(|v| v.settled || (f.score < DOUBT && v.read.probability < LIKELY))
@@ -250,26 +255,29 @@ impl PlateReader {
                 f.score >= DOUBT && !read() && !sight.empty.contains(&f.corners)
             }
         };
-        verdicts.iter().any(|v| v.settled) && !sight.plates.iter().any(open)
+        verdicts(&places).any(|v| v.settled) && !sight.plates.iter().any(open)
     }
 
-    /// Runs the text finder and reads what it found, except on places that are settled.
-    fn sweep(&mut self, sight: &mut Sight<'_>, zoom: f32) -> Result<(), ModelError> {
-        let texts = self.networks.texts(sight.picture, zoom)?;
-        let done: Vec<Corners> =
-            self.verdicts(sight).into_iter().filter(|v| v.settled).map(|v| v.read.corners).collect();
-        let fresh: Vec<Candidate> = candidates(&texts, &sight.plates, SWEEP_READS)
+    /// Whether something was read that is likely to be a plate.
+    fn likely(&self, sight: &Sight<'_>) -> bool {
+        verdicts(&self.places(sight)).any(|v| v.read.probability >= LIKELY)
+    }
+
+    /// Runs the text finder on the whole picture and reads what it and the plate finder found, except at places that were
+    /// looked at in all ways.
+    fn sweep(&mut self, sight: &mut Sight<'_>, plates: &[Found]) -> Result<(), ModelError> {
+        let texts = self.networks.texts(sight.picture)?;
+        let fresh: Vec<Candidate> = candidates(&texts, plates, usize::MAX)
             .into_iter()
-            .filter(|c| !sight.knows(c) && !done.iter().any(|place| same_place(place, &c.corners)))
+            .filter(|c| !sight.knows(c) && !sight.looked_at.iter().any(|done| same_place(done, &c.corners)))
+            .take(SWEEP_READS)
             .collect();
         let crops: Vec<Crop> = fresh.iter().map(Crop::narrow).collect();
         self.look(sight, &crops, Opinion::Plate)?;
-        for candidate in fresh {
-            let shown =
-                |r: &Reading| r.best() >= SHOWN && same_crop(&r.candidate.corners, &candidate.corners);
-            let proposed = |f: &Found| same_place(&f.corners, &candidate.corners);
-            if sight.readings.iter().any(shown) || sight.plates.iter().any(proposed) {
-                self.look(sight, &[Crop::narrow(&candidate)], Opinion::General)?;
+        for crop in crops {
+            let proposed = plates.iter().any(|f| same_place(&f.corners, &crop.candidate.corners));
+            if proposed || sight.shows_in(&crop.candidate, SHOWN) {
+                self.look(sight, &[crop], Opinion::General)?;
             }
         }
         Ok(())
@@ -277,29 +285,20 @@ impl PlateReader {
 
     /// Looks at the most promising places that are not settled in other ways, until they are.
     fn second_looks(&mut self, sight: &mut Sight<'_>) -> Result<(), ModelError> {
-        let places: Vec<Candidate> = grouped(&sight.readings)
+        let places: Vec<Candidate> = self
+            .places(sight)
             .iter()
-            .filter(|group| group.iter().any(|r| r.proposed > 0.0) || vote(&self.decoder, group).is_some())
-            .filter_map(|group| group.first())
-            .map(|lead| lead.candidate.clone())
-            .filter(|place| !sight.looked_at.iter().any(|known| same_crop(known, &place.corners)))
+            .filter(|place| place.proposed || place.verdict.is_some())
+            .map(|place| place.lead.clone())
+            .filter(|place| !sight.looked_at.iter().any(|known| same_place(known, &place.corners)))
             .collect();
         for place in places {
-            if sight.looked_at.len() < SECOND_LOOKS {
+            if sight.looked_at.len() < SECOND_LOOKS && !self.enough(sight) {
                 sight.looked_at.push(place.corners);
                 self.look_again(sight, &place)?;
             }
         }
         Ok(())
-    }
-
-    /// What the readings so far say about this place.
-    fn verdict(&self, sight: &Sight<'_>, place: &Corners) -> Option<Verdict> {
-        let groups = grouped(&sight.readings);
-        let here = groups
-            .iter()
-            .find(|group| group.first().is_some_and(|lead| same_place(&lead.candidate.corners, place)))?;
-        vote(&self.decoder, here)
     }
 
     /// Reads a place in other ways, until it is settled. Different crops and readers err differently, so their agreement
@@ -312,23 +311,38 @@ impl PlateReader {
             Step::CloseUp,
             Step::Widen,
             Step::Upright,
+            Step::Repeats,
             Step::SecondReader,
-            Step::Stretch,
+            Step::Repeats,
         ];
         for step in steps {
-            let verdict = self.verdict(sight, &place.corners);
-            if verdict.as_ref().is_some_and(|v| v.settled) {
+            let places = self.places(sight);
+            let here = places.iter().find(|known| same_place(&known.lead.corners, &place.corners));
+            let verdict = here.and_then(|known| known.verdict.as_ref());
+            if verdict.is_some_and(|v| v.settled) {
                 break;
             }
-            let lead = lead(&sight.readings, place);
+            let lead = here.map_or(place, |known| &known.lead).clone();
             // where neither a text nor the finder says plate, a close-up may show one; more would be wasted
             let hope = verdict.is_some() || sight.proposed(&place.corners) >= DOUBT;
             if !hope && !matches!(step, Step::CloseUp) {
                 continue;
             }
+            // nor does a third reader make a plate of what two do not, but for a text without format, and that is not
+            // worth the time beside a plate that is clear
+            let clear = || verdicts(&places).any(|v| v.settled);
+            if matches!(step, Step::SecondReader)
+                && verdict.is_none()
+                && (!sight.shows(place, SHOWN) || clear())
+            {
+                break;
+            }
             match step {
                 Step::Repeats => {
-                    if verdict.is_some_and(|v| self.decoder.may_repeat(&v.read.text)) {
+                    let stretched =
+                        |r: &Reading| r.stretched && same_place(&r.candidate.corners, &lead.corners);
+                    let known = sight.readings.iter().any(stretched);
+                    if !known && verdict.is_some_and(|v| self.decoder.may_repeat(&v.read.text)) {
                         let stretched = Crop { stretch: STRETCHED, ..Crop::narrow(&lead) };
                         self.look(sight, &[stretched], Opinion::Plate)?;
                     }
@@ -360,7 +374,7 @@ impl PlateReader {
                         .collect();
                     self.look(sight, &fresh, Opinion::Plate)?;
                     for crop in fresh {
-                        if hope || sight.shows_in(&crop.candidate, SHOWN) {
+                        if sight.shows_in(&crop.candidate, SHOWN) {
                             self.look(sight, &[crop], Opinion::General)?;
                         }
                     }
@@ -374,12 +388,6 @@ impl PlateReader {
                 }
                 Step::SecondReader => {
                     self.look(sight, &[Crop::narrow(&lead), Crop::wide(&lead)], Opinion::Second)?;
-                }
-                Step::Stretch => {
-                    let stretched = [Crop { stretch: STRETCHED, ..Crop::narrow(&lead) }];
-                    for opinion in Opinion::ALL {
-                        self.look(sight, &stretched, opinion)?;
-                    }
                 }
             }
         }
@@ -418,15 +426,28 @@ impl PlateReader {
         Ok(())
     }
 
-    /// What the readings so far say.
-    fn verdicts(&self, sight: &Sight<'_>) -> Vec<Verdict> {
-        grouped(&sight.readings).iter().filter_map(|group| vote(&self.decoder, group)).collect()
+    /// What the readings so far say, the best first.
+    fn places(&self, sight: &Sight<'_>) -> Rc<[Place]> {
+        let mut said = sight.said.borrow_mut();
+        if said.0 != sight.readings.len() {
+            let place = |group: &Vec<&Reading>| {
+                let lead = group.first()?.candidate.clone();
+                let proposed = group.iter().any(|r| r.proposed > 0.0);
+                Some(Place { lead, proposed, verdict: vote(&self.decoder, group) })
+            };
+            let places = grouped(&sight.readings).iter().filter_map(place).collect();
+            *said = (sight.readings.len(), places);
+        }
+        said.1.clone()
     }
 }
 
-/// The best candidate so far of a place.
-fn lead(readings: &[Reading], place: &Candidate) -> Candidate {
-    let groups = grouped(readings);
-    let leads = groups.iter().filter_map(|group| group.first()).map(|lead| &lead.candidate);
-    leads.into_iter().find(|c| same_place(&c.corners, &place.corners)).unwrap_or(place).clone()
+/// The plates that were read.
+fn verdicts(places: &[Place]) -> impl Iterator<Item = &Verdict> {
+    places.iter().filter_map(|place| place.verdict.as_ref())
+}
+
+/// What no finder took for a plate is worth telling only if it reads like one.
+fn told(verdict: &Verdict) -> bool {
+    verdict.proposed >= DOUBT || verdict.read.probability >= TOLD
 }
