@@ -242,7 +242,7 @@ pub(crate) fn grouped(readings: &[Reading]) -> Vec<Vec<&Reading>> {
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// Margin and the share of settled reads with it that are taken for right. All of 212 on the labelled photographs were, so
+/// Margin and the share of settled reads with it that are taken for right. All of 209 on the labelled photographs were, so
 /// it is not above the lower end of the 95 % interval of that share, 0.982, but for the largest margins.
 const SETTLED: &[(f64, f64)] =
     &[(-6.0, 0.02), (0.0, 0.15), (1.0, 0.5), (2.0, 0.96), (3.0, 0.975), (5.0, 0.985)];
