@@ -142,7 +142,7 @@ pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
     let small = across < SMALL * signs;
     let least_margin =
         if agreed { AGREED } else { CERTAIN - first.prior } + if small { BLURRED } else { 0.0 };
-    let asked = literal.last().is_some_and(|(crops, _)| *crops > 0);
+    let assents = literal.last().is_some_and(|(crops, _)| *crops > 0);
     let contradicted = first.values.iter().any(|value| *value < CONTRADICTED && *value > CLIP);
     let repeats_shown = !decoder.may_repeat(first.text) || voters.iter().any(|s| s.stretched);
     let longer = voters.iter().any(|s| s.wide && decoder.goes_on(first.text, &s.lattice.free_text()));
@@ -153,7 +153,7 @@ pub(crate) fn vote(decoder: &Decoder, group: &[&Reading]) -> Option<Verdict> {
         && literal.iter().map(|(crops, _)| crops).sum::<usize>() >= LITERAL_CROPS
         && decoder.is_complete(first.text)
         && margin >= least_margin
-        && (asked || margin >= BEYOND_DOUBT || !contradicted)
+        && (assents || margin >= BEYOND_DOUBT || !contradicted)
         && least(&twins) >= SAME_GLYPH;
     let margin = f64::from(margin);
     let certain = settled && !decoder.expectation.is_open();
