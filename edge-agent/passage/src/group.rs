@@ -82,7 +82,7 @@ pub(crate) struct Group {
     /// When its first observation arrived.
     pub arrived_ms: u64,
     pub items: Vec<Item>,
-    /// That the vehicle left the loop was not told: the next one came.
+    /// That the vehicle left the loop was not told when it did: the next one came, or the loop was away.
     pub assumed_left: bool,
     /// Number of the passage it belongs to.
     pub owner: Option<u64>,
@@ -148,7 +148,8 @@ impl Group {
 
     /// Whether an observation that happened at `at_ms` surely belongs to this group. `edge_since` says whether a loop at the
     /// station changed since the group's last reading, `away_since` whether the sensor was offline: a loop that comes back
-    /// tells its state again.
+    /// tells its state again, and that it is covered or free says nothing new of the vehicle that it was covered by or that
+    /// had left it.
     pub fn accepts(&self, observation: &Observation, at_ms: u64, edge_since: bool, away_since: bool) -> bool {
         let reading = &observation.reading;
         let gap = at_ms.saturating_sub(self.last_ms);
@@ -164,7 +165,7 @@ impl Group {
                     match (occupied, rise, fall) {
                         (true, Some(rise), None) => away_since || at_ms.saturating_sub(*rise) < TWICE_MS,
                         (true, Some(_), Some(fall)) => at_ms.saturating_sub(*fall) < DROPOUT_MS,
-                        (false, _, Some(fall)) => away_since || at_ms.saturating_sub(*fall) < TWICE_MS,
+                        (false, _, Some(fall)) => at_ms.saturating_sub(*fall) < TWICE_MS,
                         (false, _, None) => true,
                         (true, None, _) => false,
                     }
@@ -239,6 +240,11 @@ impl Group {
             self.assumed_left = true;
             self.last_ms = self.last_ms.max(at_ms);
         }
+    }
+
+    /// The loop was away when the vehicle left it: it had left by `last_ms`.
+    pub fn left_unseen(&mut self) {
+        self.assumed_left |= matches!(self.mark, Mark::Occupancy { fall: Some(_), .. });
     }
 
     /// Whether a loop has told when the vehicle came, and when it left.

@@ -175,7 +175,11 @@ impl LaneState {
             !full(group) && group.accepts(&item.observation, at, last_edge > group.last_ms, away)
         });
         let Some(group) = group else { return Some(item) };
+        let away = outage.is_some_and(|from| from >= group.last_ms);
         group.add(item, at);
+        if away {
+            group.left_unseen();
+        }
         if let Some(owner) = group.owner
             && let Some(passage) = self.passages.iter_mut().find(|passage| owner == passage.number)
         {

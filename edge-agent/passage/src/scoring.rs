@@ -6,7 +6,7 @@ use std::fmt;
 use interface::{Reading, ReadingKind, View, WeighMode};
 
 use crate::alignment::IMPOSSIBLE;
-use crate::group::{Group, Mark};
+use crate::group::{Group, Item, Mark};
 use crate::identity;
 use crate::whereabouts::Whereabouts;
 
@@ -14,6 +14,8 @@ use crate::whereabouts::Whereabouts;
 pub(crate) const SLOW_M_S: f64 = 1.0;
 /// What it costs to stand apart from every occupancy of a station with a loop.
 pub(crate) const APART: f64 = 5.0;
+/// A vehicle that is weighed twice weighs the same, but for the scale's error and who steps off: up to an eighth of its weight.
+const SAME_WEIGHT: u64 = 8;
 /// What costs more than this is no alternative worth telling.
 pub(crate) const CLEAR: f64 = 12.0;
 /// A front plate is read from so long before to so long after its vehicle comes onto the loop, seconds.
@@ -289,6 +291,20 @@ pub(crate) fn repeat(group: &Group, next: &Group) -> f64 {
         (Mark::Key { .. }, Mark::Key { .. }) if group.track.kind == ReadingKind::Container => 0.5,
         (Mark::Key { .. }, Mark::Key { .. }) if group.track.is_radio() => 2.0,
         _ if matches!(next.track.kind, ReadingKind::Radiation | ReadingKind::Dimensions) => 4.0,
+        _ if other_weight(group, next) => 4.0,
         _ => 0.3,
     }
+}
+
+/// Whether a platform that had settled has settled again at the weight of another vehicle.
+fn other_weight(group: &Group, next: &Group) -> bool {
+    let settled = |item: &Item| match item.observation.reading {
+        Reading::Weight { gross_kg, stable: true, .. } => Some(gross_kg),
+        _ => None,
+    };
+    let before = group.items.iter().rev().find_map(settled);
+    let after = next.items.iter().find_map(settled);
+    before
+        .zip(after)
+        .is_some_and(|(one, other)| one.abs_diff(other) * SAME_WEIGHT > one.max(other).unsigned_abs())
 }
