@@ -39,8 +39,8 @@ const WAITED: f64 = 0.5;
 const CHANGES_S: f64 = 5.0;
 /// Even when they move off from standing bumper to bumper, a loop is free between two vehicles for longer than this, seconds: it
 /// takes a driver a second to follow. What a second less costs.
-const FOLLOWS_CLOSELY_S: f64 = 1.25;
-const CLOSE_BEHIND: f64 = 2.5;
+const FOLLOWS_CLOSELY_S: f64 = 1.5;
+const CLOSE_BEHIND: f64 = 10.0;
 /// A plate that fits no other of its end, read well.
 const OTHER_PLATE: f64 = 6.0;
 /// Readings come at most so long after the vehicle has left, seconds; a portal's may be later.
@@ -398,7 +398,7 @@ fn changed(first: &Seen) -> f64 {
 /// What it costs to say that a loop was covered by the next vehicle so soon.
 fn close_behind(first: &Seen) -> f64 {
     let gap = first.follows.map(|left| seconds(left, first.span.from));
-    gap.map_or(0.0, |gap| (CLOSE_BEHIND * (FOLLOWS_CLOSELY_S - gap)).max(0.0))
+    gap.map_or(0.0, |gap| (CLOSE_BEHIND * (FOLLOWS_CLOSELY_S - gap)).clamp(0.0, 9.0))
 }
 
 /// What it costs to say that `next` is of the same vehicle as `one`, the visit before it at the post.
