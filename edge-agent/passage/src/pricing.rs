@@ -428,7 +428,7 @@ fn again(one: &Seen, next: &Seen) -> f64 {
             } else {
                 (9.0, 0.05, 4.0)
             };
-            (seldom + (gap - 0.5).clamp(0.0, 3.5) + 4.0 * (gap / shortest - 0.4).max(0.0)).min(most)
+            (seldom + (2.0 * (gap - 0.75)).clamp(0.0, 5.0) + 4.0 * (gap / shortest - 0.4).max(0.0)).min(most)
                 + (each_s * (gap - 15.0)).clamp(0.0, longest)
         }
         (false, false) => 0.3 + (0.03 * (gap - 5.0).max(0.0)).min(8.0),
