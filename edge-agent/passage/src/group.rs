@@ -17,8 +17,10 @@ const READ_AGAIN_MS: u64 = 20_000;
 const AT_ONCE_MS: u64 = 800;
 /// The distance of what one plate is misread as; a badge is further away.
 const MISREAD: f64 = 3.0;
-/// A tag or seal that is silent for this long has gone.
+/// A tag that is silent for this long has gone.
 const SILENCE_MS: u64 = 30_000;
+/// The same of a seal: it is at the rear doors, and heard again and again while its vehicle stands in the queue.
+const SEAL_SILENCE_MS: u64 = 600_000;
 /// Readings of a stream (a settling scale) that follow each other within this time belong together.
 const STREAM_MS: u64 = 1_500;
 /// A reception within this much of the strongest is a good one, dB.
@@ -176,7 +178,7 @@ impl Group {
                         || (gap < AT_ONCE_MS && distance <= MISREAD)
                 }
                 (Mark::Key { key, .. }, Reading::Tag { epc, .. }) => gap < SILENCE_MS && key == epc,
-                (Mark::Key { key, .. }, Reading::Seal { seal_id, .. }) => gap < SILENCE_MS && key == seal_id,
+                (Mark::Key { key, .. }, Reading::Seal { seal_id, .. }) => gap < SEAL_SILENCE_MS && key == seal_id,
                 (Mark::Key { key, .. }, Reading::Container { code, .. }) => {
                     gap < READ_AGAIN_MS && identity::distance(key, code) < identity::SAME
                 }
