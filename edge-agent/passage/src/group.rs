@@ -178,7 +178,9 @@ impl Group {
                         || (gap < AT_ONCE_MS && distance <= MISREAD)
                 }
                 (Mark::Key { key, .. }, Reading::Tag { epc, .. }) => gap < SILENCE_MS && key == epc,
-                (Mark::Key { key, .. }, Reading::Seal { seal_id, .. }) => gap < SEAL_SILENCE_MS && key == seal_id,
+                (Mark::Key { key, .. }, Reading::Seal { seal_id, .. }) => {
+                    gap < SEAL_SILENCE_MS && key == seal_id
+                }
                 (Mark::Key { key, .. }, Reading::Container { code, .. }) => {
                     gap < READ_AGAIN_MS && identity::distance(key, code) < identity::SAME
                 }

@@ -8,6 +8,7 @@ use interface::{Reading, ReadingKind, View, WeighMode};
 use crate::alignment::IMPOSSIBLE;
 use crate::group::{Group, Item, Mark};
 use crate::identity;
+use crate::size::Size;
 use crate::whereabouts::Whereabouts;
 
 /// Below this nothing is called driving, m/s: used for when a vehicle should have been somewhere.
@@ -54,6 +55,7 @@ pub(crate) struct Context<'a> {
     /// At this station.
     pub here: Option<Span>,
     pub whereabouts: Whereabouts,
+    pub size: Size,
     /// Tags, seals and containers that are known of it.
     pub keys: Vec<(ReadingKind, &'a str)>,
 }
@@ -128,7 +130,11 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
         return Fit { cost: IMPOSSIBLE, time, identity: None };
     };
     // A seal is heard all the while: the vehicle was near when it was heard first, too.
-    let cost = if group.track.kind == ReadingKind::Seal { 0.6 * good + 0.4 * first } else { good };
+    let cost = if group.track.kind == ReadingKind::Seal {
+        0.6 * good + 0.4 * first + context.size.sealed()
+    } else {
+        good
+    };
     let (named, identity) = by_key(group, context);
     Fit { cost: (cost + named).min(IMPOSSIBLE), time, identity }
 }

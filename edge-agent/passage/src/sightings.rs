@@ -1,10 +1,13 @@
 //! Where each passage of a lane has been seen, and when, from the groups it owns.
 
+use interface::ReadingKind;
+
 use crate::group::{Group, Mark, Track};
 use crate::lane::LaneState;
 use crate::passage::Passage;
 use crate::plan::Plan;
 use crate::scoring::{Context, Span};
+use crate::size::Size;
 use crate::whereabouts::Whereabouts;
 
 /// For each passage and station, when the passage was there.
@@ -101,12 +104,20 @@ impl Sightings {
                 _ => None,
             })
         };
+        let fast_m_s = lane.travel.fast_m_s();
+        let size = |number: u64| {
+            // A tractor and its trailer may have been over a loop one after the other.
+            let measured = own(number).filter(|group| group.track.kind != ReadingKind::Presence);
+            let sizes = measured.map(|group| Size::of(group, fast_m_s));
+            sizes.fold(Size::default(), Size::both)
+        };
         lane.passages
             .iter()
             .enumerate()
             .map(|(index, passage)| Context {
                 here: self.at(index, track.station).copied(),
                 whereabouts: Whereabouts::of(plan, own(passage.number)),
+                size: size(passage.number),
                 keys: keys(passage.number).collect(),
             })
             .collect()

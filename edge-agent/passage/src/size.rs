@@ -14,6 +14,8 @@ const HEAVY: (i64, f64) = (9_000, 5.5);
 const MANY_AXLES: (usize, f64) = (4, 8.0);
 /// A container of 20 feet (ISO 668) and the cab before it, metres.
 const CARRIES_CONTAINER_M: f64 = 7.5;
+/// What it costs to say that a car or a van carries goods under a navigation seal.
+const SEALED: f64 = 3.0;
 /// How far a measured length may be off, metres.
 const INEXACT_M: f64 = 1.0;
 /// What a metre costs by which measurements contradict each other, and at most.
@@ -77,6 +79,11 @@ impl Size {
     /// What two parts of one vehicle say that came over a loop one after the other.
     pub fn parts(self, other: Self) -> Self {
         Self { least_m: self.least_m.max(other.least_m), most_m: self.most_m + other.most_m }
+    }
+
+    /// What it costs to say that a vehicle of this length is under a seal.
+    pub fn sealed(self) -> f64 {
+        if self.most_m <= LIGHT.1 { SEALED } else { 0.0 }
     }
 
     /// What it costs to say that one vehicle has this length.
