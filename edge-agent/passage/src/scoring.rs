@@ -31,6 +31,8 @@ const STANDS: f64 = 3.0;
 /// further are e times less likely.
 const TAG_REACH_M: (f64, f64, f64) = (10.0, 10.0, 4.0);
 const SEAL_REACH_M: (f64, f64, f64) = (20.0, 45.0, 10.0);
+/// What it costs at most to say that a seal was not heard when its vehicle was at the station, or still when it had left.
+const SILENT: f64 = 2.5;
 /// A reading while the loop is covered, or a loop edge while another sensor sees the vehicle.
 const TOGETHER: f64 = -1.0;
 
@@ -131,12 +133,21 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
     };
     // A seal is heard all the while: the vehicle was near when it was heard first, too.
     let cost = if group.track.kind == ReadingKind::Seal {
-        0.6 * good + 0.4 * first + context.size.sealed()
+        0.6 * good + 0.4 * first + context.size.sealed() + apart(at, context)
     } else {
         good
     };
     let (named, identity) = by_key(group, context);
     Fit { cost: (cost + named).min(IMPOSSIBLE), time, identity }
+}
+
+/// A seal is heard of the vehicle that is at the station, and of those behind it: what speaks against its last reception
+/// being from before its vehicle came, or from after it left.
+fn apart(at: u64, context: &Context<'_>) -> f64 {
+    let Some(span) = &context.here else { return 0.0 };
+    let early = seconds(at, span.from);
+    let late = if span.open { 0.0 } else { seconds(span.to, at) - 2.0 };
+    (0.1 * early.max(late)).clamp(0.0, SILENT)
 }
 
 /// When the vehicles before and behind one were at the loop of a station, monotonic milliseconds.
