@@ -144,7 +144,7 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
 /// A seal is heard of the vehicle that is at the station, and of those behind it: what speaks against its last reception
 /// being from before its vehicle came, or from after it left.
 fn apart(at: u64, context: &Context<'_>) -> f64 {
-    let Some(span) = &context.here else { return 0.0 };
+    let Some(span) = context.here.as_ref().filter(|span| span.by_presence) else { return 0.0 };
     let early = seconds(at, span.from);
     let late = if span.open { 0.0 } else { seconds(span.to, at) - 2.0 };
     (0.1 * early.max(late)).clamp(0.0, SILENT)
