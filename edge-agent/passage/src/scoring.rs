@@ -31,6 +31,8 @@ const STANDS: f64 = 3.0;
 /// further are e times less likely.
 const TAG_REACH_M: (f64, f64, f64) = (10.0, 10.0, 4.0);
 const SEAL_REACH_M: (f64, f64, f64) = (20.0, 45.0, 10.0);
+/// A tag is heard well up to so long before its vehicle comes onto the loop, seconds.
+const TAG_EARLY_S: f64 = 6.0;
 /// What it costs at most to say that a seal was not heard when its vehicle was at the station, or still when it had left.
 const SILENT: f64 = 2.5;
 /// A reading while the loop is covered, or a loop edge while another sensor sees the vehicle.
@@ -131,11 +133,13 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
     let (Some(first), Some(good)) = (far(group.first_ms), far(at)) else {
         return Fit { cost: IMPOSSIBLE, time, identity: None };
     };
-    // A seal is heard all the while: the vehicle was near when it was heard first, too.
+    let stay = context.here.as_ref().filter(|span| span.by_presence);
     let cost = if group.track.kind == ReadingKind::Seal {
-        0.6 * good + 0.4 * first + context.size.sealed() + apart(at, context)
+        // It is heard all the while: the vehicle was near when it was heard first, too.
+        let silent = stay.map_or(0.0, |span| silent(at, span));
+        0.6 * good + 0.4 * first + silent + context.size.sealed()
     } else {
-        good
+        stay.map_or(good, |span| behind_windscreen(at, span))
     };
     let (named, identity) = by_key(group, context);
     Fit { cost: (cost + named).min(IMPOSSIBLE), time, identity }
@@ -143,11 +147,18 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
 
 /// A seal is heard of the vehicle that is at the station, and of those behind it: what speaks against its last reception
 /// being from before its vehicle came, or from after it left.
-fn apart(at: u64, context: &Context<'_>) -> f64 {
-    let Some(span) = context.here.as_ref().filter(|span| span.by_presence) else { return 0.0 };
+fn silent(at: u64, span: &Span) -> f64 {
     let early = seconds(at, span.from);
     let late = if span.open { 0.0 } else { seconds(span.to, at) - 2.0 };
     (0.1 * early.max(late)).clamp(0.0, SILENT)
+}
+
+/// What it costs that the tag of a vehicle which was on the loop like this was heard well so much before or after.
+fn behind_windscreen(at: u64, span: &Span) -> f64 {
+    let early = seconds(at, span.from).max(0.0);
+    let late = if span.open { 0.0 } else { seconds(span.to, at).max(0.0) };
+    let outside = 0.3 * (early - TAG_EARLY_S).max(0.0) + 0.6 * (late - 1.0).max(0.0);
+    (outside + 0.03 * early + 0.1 * late).min(9.0)
 }
 
 /// When the vehicles before and behind one were at the loop of a station, monotonic milliseconds.
