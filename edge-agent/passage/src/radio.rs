@@ -12,7 +12,7 @@ use crate::{Alternative, Entry, PassageId};
 /// Costs that differ by less leave a doubt.
 pub(crate) const MARGIN: f64 = 1.5;
 /// The same for an alarm, where the wrong vehicle is the worst outcome.
-pub(crate) const ALARM_MARGIN: f64 = 4.5;
+pub(crate) const ALARM_MARGIN: f64 = 2.5;
 /// A placed group moves only for a gain of at least this, so that nothing swings to and fro.
 const INERTIA: f64 = 0.3;
 
