@@ -31,6 +31,8 @@ const STANDS: f64 = 3.0;
 /// further are e times less likely.
 const TAG_REACH_M: (f64, f64, f64) = (10.0, 10.0, 4.0);
 const SEAL_REACH_M: (f64, f64, f64) = (20.0, 45.0, 10.0);
+/// What it costs to say that radio hears a vehicle which another one has overtaken: it has left the lane.
+const GONE: f64 = 4.0;
 /// A tag is heard well up to so long before its vehicle comes onto the loop, seconds.
 const TAG_EARLY_S: f64 = 6.0;
 /// What it costs at most to say that a seal was not heard when its vehicle was at the station, or still when it had left.
@@ -59,6 +61,8 @@ pub(crate) struct Context<'a> {
     /// At this station.
     pub here: Option<Span>,
     pub whereabouts: Whereabouts,
+    /// When a later vehicle was further on than this one had been seen.
+    pub overtaken: Option<u64>,
     pub size: Size,
     /// Tags, seals and containers that are known of it.
     pub keys: Vec<(ReadingKind, &'a str)>,
@@ -141,8 +145,9 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
     } else {
         stay.map_or(good, |span| behind_windscreen(at, span))
     };
+    let gone = if context.overtaken.is_some_and(|since| at > since) { GONE } else { 0.0 };
     let (named, identity) = by_key(group, context);
-    Fit { cost: (cost + named).min(IMPOSSIBLE), time, identity }
+    Fit { cost: (cost + gone + named).min(IMPOSSIBLE), time, identity }
 }
 
 /// A seal is heard of the vehicle that is at the station, and of those behind it: what speaks against its last reception

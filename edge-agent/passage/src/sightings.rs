@@ -95,6 +95,14 @@ impl Sightings {
         (station.saturating_add(1)..self.stations).find_map(|at| Some((at, self.at(passage, at)?)))
     }
 
+    /// When a later vehicle was seen first further on than this one ever: it had left the lane by then.
+    fn overtaken(&self, passage: usize) -> Option<u64> {
+        let furthest = (0..self.stations).rev().find(|station| self.at(passage, *station).is_some())?;
+        let passages = self.spans.len() / self.stations.max(1);
+        let beyond = (passage + 1..passages).filter_map(|later| self.after(later, furthest));
+        beyond.map(|(_, span)| span.from).min()
+    }
+
     /// What is known of each passage for a radio track.
     pub fn contexts<'a>(&self, lane: &'a LaneState, plan: &Plan, track: &Track) -> Vec<Context<'a>> {
         let own = |number: u64| lane.groups.iter().filter(move |group| group.owner == Some(number));
@@ -116,6 +124,7 @@ impl Sightings {
             .enumerate()
             .map(|(index, passage)| Context {
                 here: self.at(index, track.station).copied(),
+                overtaken: self.overtaken(index),
                 whereabouts: Whereabouts::of(plan, own(passage.number)),
                 size: size(passage.number),
                 keys: keys(passage.number).collect(),
