@@ -5,7 +5,7 @@ use crate::group::Group;
 use crate::halves::{Demand, Halves};
 use crate::lane::LaneState;
 use crate::plan::Plan;
-use crate::radio::{ALARM_MARGIN, MARGIN, told, why};
+use crate::radio::{ALARM_MARGIN, LOOSE_ALARM_MARGIN, MARGIN, told, why};
 use crate::scene::{Courses, Scene};
 use crate::scoring::{self, Neighbours, When, seconds};
 use crate::travel::FASTEST_M_S;
@@ -108,7 +108,14 @@ impl LaneState {
         rivals.dedup_by_key(|(_, other)| *other);
         rivals.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let alarm = group.is_some_and(Group::is_alarm);
-        let margin = if alarm { ALARM_MARGIN } else { MARGIN };
+        let looped = scene.at(visit).is_some_and(|seen| seen.span.by_presence);
+        let margin = if !alarm {
+            MARGIN
+        } else if looped {
+            ALARM_MARGIN
+        } else {
+            LOOSE_ALARM_MARGIN
+        };
         let mut candidates: Vec<PassageId> = number.and_then(id).into_iter().collect();
         let near = rivals.iter().filter(|(cost, _)| *cost < margin);
         candidates.extend(near.filter_map(|(_, other)| id((*other)?)));

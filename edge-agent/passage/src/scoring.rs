@@ -341,3 +341,30 @@ fn other_weight(group: &Group, next: &Group) -> bool {
         .zip(after)
         .is_some_and(|(one, other)| one.abs_diff(other) * SAME_WEIGHT > one.max(other).unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on_the_loop(from: u64, to: u64) -> Span {
+        Span { from, to, open: false, by_presence: true, sure: (true, true), doubtful: None }
+    }
+
+    #[test]
+    fn a_seal_is_of_the_vehicle_that_is_at_the_station_when_it_is_heard_last() {
+        let (before, its) = (on_the_loop(10_000, 40_000), on_the_loop(45_000, 90_000));
+        assert!(silent(80_000, &its) < silent(80_000, &before));
+        assert!(silent(80_000, &on_the_loop(300_000, 310_000)) > silent(80_000, &its));
+        assert!(silent(10_000_000, &before) <= SILENT);
+        // As long as it is there it cannot be heard too late.
+        assert!(silent(10_000_000, &Span { open: true, ..before }) == 0.0);
+    }
+
+    #[test]
+    fn a_tag_is_of_the_vehicle_that_comes_rather_than_of_the_one_that_has_left() {
+        let (before, its) = (on_the_loop(10_000, 20_000), on_the_loop(29_000, 40_000));
+        assert!(behind_windscreen(24_000, &its) < behind_windscreen(24_000, &before));
+        assert!(behind_windscreen(30_000, &its) == 0.0);
+        assert!(behind_windscreen(12_000, &before) == 0.0);
+    }
+}

@@ -107,6 +107,13 @@ mod tests {
     }
 
     #[test]
+    fn a_car_is_not_under_a_seal() {
+        let car = Size { most_m: LIGHT.1, ..Size::default() };
+        assert!(car.sealed() > 0.0);
+        assert!(Size::default().sealed() == 0.0);
+    }
+
+    #[test]
     fn what_a_contradiction_costs_is_bounded() {
         let most = Size { least_m: 0.0, most_m: 0.0 };
         let least = Size { least_m: 1000.0, most_m: f64::INFINITY };

@@ -321,10 +321,10 @@ fn a_vehicle_that_the_entry_missed_does_not_shift_the_chain_behind() {
     let texts = ["A001MP05", "X987KH77", "B222BB99", "E345CT16", "K678TO50"];
     let mut script = Script::default();
     for (n, text) in (0u64..).zip(&texts) {
-        script.truck("in-1", 10_000 + 5_000 * n, text);
+        script.truck("in-1", 10_000 + 5_600 * n, text);
     }
     let missed = |ms: u64, sensor: &str| {
-        (14_800..19_500).contains(&ms) && ["in-1/entry", "in-1/front", "in-1/rear"].contains(&sensor)
+        (15_400..20_100).contains(&ms) && ["in-1/entry", "in-1/front", "in-1/rear"].contains(&sensor)
     };
     script.0.retain(|(ms, sensor, ..)| !missed(*ms, sensor));
     let outcome = script.play();
@@ -437,6 +437,29 @@ fn a_loop_that_comes_back_free_lets_nobody_out() {
     let effects = engine.step(&stamp(38_600), Input::Observation(free));
     assert!(matches!(&effects[..], [Effect::Orphan(orphan)] if orphan.why.contains("away")), "{effects:?}");
     assert_eq!(engine.open_passages()[0].state, PassageState::AwaitingDecision);
+}
+
+/// It says nothing of a vehicle that left it long before: that one has not stood there all the while.
+#[test]
+fn a_loop_that_comes_back_free_does_not_prolong_what_it_saw_before() {
+    let mut engine = Engine::new(checkpoint());
+    let mut script = Script::default();
+    script.truck("in-1", 10_000, "A001MP05");
+    for observation in script.observations().into_iter().filter(|one| one.stamp.mono_ms < 28_000) {
+        engine.step(&observation.stamp.clone(), Input::Observation(observation));
+    }
+    let sensor = SensorId::from("in-1/portal");
+    engine.step(&stamp(28_000), Input::SensorState { sensor: sensor.clone(), offline: true });
+    engine.step(&stamp(28_500), Input::SensorState { sensor: sensor.clone(), offline: false });
+    let free = Observation {
+        id: ObservationId { sensor, seq: 900 },
+        stamp: stamp(28_600),
+        device_at: None,
+        evidence: Vec::new(),
+        reading: Reading::Presence { occupied: false },
+    };
+    let effects = engine.step(&stamp(28_600), Input::Observation(free));
+    assert!(matches!(&effects[..], [Effect::Orphan(orphan)] if orphan.why.contains("away")), "{effects:?}");
 }
 
 /// An open barrier lets the first vehicle out, whoever was meant: a release waits until nobody stands before its vehicle.
