@@ -10,16 +10,24 @@ use interface::{ContextHandles, DriverContext, DriverFault, Frame, HealthState, 
 use models::{Manifest, ModelStore, Picture, PlateOptions, PlateReader, Runtime};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-const LIMIT: Duration = Duration::from_secs(20);
+/// For what must come, however slow the machine.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Longer than a busy machine keeps a picture back.
+const READ_TIMEOUT_S: u32 = 6;
+
+/// Each server encodes video: side by side they starve each other on two cores, so that the tests take turns.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 fn plan(url: &str, read_timeout_s: u32) -> Box<dyn Plan> {
     let parameters = format!(
         "url = '{url}'
 view = 'front'
+open_timeout_s = 30
 read_timeout_s = {read_timeout_s}
 frozen_after_s = 2"
     );
@@ -29,7 +37,7 @@ frozen_after_s = 2"
 fn run(url: &str) -> (JoinHandle<Result<(), DriverFault>>, ContextHandles) {
     let (readings, _) = mpsc::channel(1);
     let (context, handles) = DriverContext::new(SensorId::from("camera"), readings);
-    (tokio::spawn(plan(url, 2).start().run(context)), handles)
+    (tokio::spawn(plan(url, READ_TIMEOUT_S).start().run(context)), handles)
 }
 
 async fn frame(handles: &ContextHandles) -> Frame {
@@ -62,6 +70,7 @@ async fn fault(running: JoinHandle<Result<(), DriverFault>>) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_arrive_and_a_frozen_one_is_a_fault() {
+    let _turn = TURN.lock().await;
     let server = RtspServer::start(&["a", "b"]).await.unwrap();
     let (running, mut handles) = run(&server.url("a"));
     let empty = frame(&handles).await;
@@ -81,12 +90,13 @@ async fn pictures_arrive_and_a_frozen_one_is_a_fault() {
     let begin = Instant::now();
     let said = fault(running).await;
     assert!(said.contains("frozen"), "{said}");
-    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(15), "{:?}", begin.elapsed());
 }
 
 /// FFmpeg looks at the video for seconds before it gives the first frame: what was buffered meanwhile must not pass for new.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frame_says_when_it_was_taken_and_none_is_old() {
+    let _turn = TURN.lock().await;
     let server = RtspServer::start(&["a"]).await.unwrap();
     // Somebody watched before, and was killed: the server's state is not that of a first look.
     let (before, handles) = run(&server.url("a"));
@@ -109,6 +119,7 @@ async fn a_frame_says_when_it_was_taken_and_none_is_old() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_picture_of_an_empty_road_is_not_frozen() {
+    let _turn = TURN.lock().await;
     let server = RtspServer::start(&["a"]).await.unwrap();
     let (running, handles) = run(&server.url("a"));
     frame(&handles).await;
@@ -118,6 +129,7 @@ async fn a_live_picture_of_an_empty_road_is_not_frozen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stalled_stream_is_a_fault_within_the_read_timeout() {
+    let _turn = TURN.lock().await;
     let server = RtspServer::start(&["a"]).await.unwrap();
     let (running, handles) = run(&server.url("a"));
     frame(&handles).await;
@@ -125,11 +137,12 @@ async fn a_stalled_stream_is_a_fault_within_the_read_timeout() {
     let begin = Instant::now();
     let said = fault(running).await;
     assert!(said.contains("no picture"), "{said}");
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    assert!(begin.elapsed() < 2 * Duration::from_secs(READ_TIMEOUT_S.into()), "{:?}", begin.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_is_a_fault_and_pictures_come_again_after_its_restart() {
+    let _turn = TURN.lock().await;
     let server = RtspServer::start(&["a"]).await.unwrap();
     let (port, url) = (server.port(), server.url("a"));
     let (running, handles) = run(&url);
@@ -142,7 +155,7 @@ async fn a_server_that_dies_is_a_fault_and_pictures_come_again_after_its_restart
     let _server = RtspServer::start_on(port, &["a"]).await.unwrap();
     let (running, handles) = run(&url);
     frame(&handles).await;
-    let report = timeout(LIMIT, plan(&url, 5).probe()).await.unwrap();
+    let report = timeout(LIMIT, plan(&url, 30).probe()).await.unwrap();
     assert!(report.ok && report.findings[0].contains("1280 x 960"), "{report:?}");
     handles.stop.cancel();
     timeout(LIMIT, running).await.unwrap().unwrap().unwrap();
@@ -151,6 +164,7 @@ async fn a_server_that_dies_is_a_fault_and_pictures_come_again_after_its_restart
 /// Of the drawn plates most are read right: the demo without photographs shows more than empty fields.
 #[test]
 fn rendered_plates_are_drawn_so_that_they_can_be_read() {
+    let _turn = TURN.blocking_lock();
     let manifest = Manifest::builtin().unwrap();
     let library = std::fs::read_dir(local().join("lib")).unwrap().next().unwrap().unwrap().path();
     let runtime = Runtime::load(&library).unwrap();

@@ -30,6 +30,8 @@ use crate::video_clock::VideoClock;
 const MOST_LAG: Duration = Duration::from_secs(2);
 /// After reading behind the camera for this long the video is opened anew: what is buffered is never caught up with.
 const MOST_BEHIND: Duration = Duration::from_secs(10);
+/// How long a probe waits beyond the limits of opening and reading.
+const PROBE_MARGIN: Duration = Duration::from_secs(5);
 
 /// `protocol = "camera/rtsp"`.
 #[derive(Debug)]
@@ -234,11 +236,15 @@ impl Plan for Parameters {
                 begin.elapsed().as_secs_f64()
             ))
         });
-        match tokio::time::timeout(Duration::from_secs(10), looked).await {
+        // Opening and reading have limits of their own, with words that say more; this one is for a library that hangs.
+        let limit = Duration::from_secs((self.open_timeout_s + self.read_timeout_s).into()) + PROBE_MARGIN;
+        match tokio::time::timeout(limit, looked).await {
             Ok(Ok(Ok(found))) => ProbeReport::found(vec![found]),
             Ok(Ok(Err(why))) => ProbeReport::failed(vec![why]),
             Ok(Err(panicked)) => ProbeReport::failed(vec![panicked.to_string()]),
-            Err(_) => ProbeReport::failed(vec![format!("{}: no answer within 10 s", self.url)]),
+            Err(_) => {
+                ProbeReport::failed(vec![format!("{}: no answer within {} s", self.url, limit.as_secs())])
+            }
         }
     }
 
