@@ -83,7 +83,7 @@ impl Broker {
         let mut command = Command::new(MOSQUITTO);
         command.arg("-c").arg(self.folder.join("mosquitto.conf")).stdout(Stdio::null()).stderr(log);
         self.process = Some(Peer::spawn(&mut command)?);
-        wait_for_port(self.port, Duration::from_secs(10))
+        wait_for_port(self.port, Duration::from_secs(30))
             .await
             .with_context(|| fs::read_to_string(self.log()).unwrap_or_default())
     }

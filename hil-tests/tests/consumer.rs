@@ -23,7 +23,7 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet as Mqtt;
 use rumqttc::v5::{AsyncClient, Event, MqttOptions};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A broker with a folder of its own.
 struct Rig {

@@ -12,7 +12,7 @@ use hil_tests::sim::modbus::RemoteIo;
 use hil_tests::sim::scale::SimScale;
 use hil_tests::sim::tenso_m::TensoM;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 struct Rig {
     agent: Agent,

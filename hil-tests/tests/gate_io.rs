@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tokio_modbus::client::{Reader, tcp};
 use tokio_modbus::{ExceptionCode, Slave};
 
-const LIMIT: Duration = Duration::from_secs(8);
+const LIMIT: Duration = Duration::from_secs(30);
 const WIRING: BarrierWiring = BarrierWiring {
     open_coil: 0,
     close_coil: 1,

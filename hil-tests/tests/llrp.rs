@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 const SGTIN: &str = "3074257BF7194E4000001A85";
 const WINDSHIELD: &str = "E2000017010B016210000001";
 

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 const TENSO_M: &dyn Protocol = &weigh_scale::tenso_m::TensoM;
 const TOLEDO: &dyn Protocol = &weigh_scale::toledo_continuous::ToledoContinuous;
 

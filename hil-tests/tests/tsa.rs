@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 /// Portal time runs this many times as fast: background every 100 ms, scan lines every 4 ms.
 const SPEED: f64 = 50.0;
 

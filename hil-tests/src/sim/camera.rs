@@ -13,7 +13,7 @@ use crate::peer::repository;
 use crate::scene::{Scene, empty_road};
 
 /// How long the server may take to listen.
-const START: Duration = Duration::from_secs(15);
+const START: Duration = Duration::from_secs(60);
 
 /// A running server with one stream for each camera. Ends when dropped.
 #[derive(Debug)]
