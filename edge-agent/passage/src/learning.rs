@@ -4,6 +4,7 @@ use interface::{ReadingKind, View};
 
 use crate::group::Mark;
 use crate::lane::LaneState;
+use crate::length_class::{self, Odds};
 use crate::plan::Plan;
 use crate::scoring::{Span, seconds};
 use crate::visits::span_of;
@@ -72,6 +73,15 @@ impl LaneState {
         };
         if first == last {
             return;
+        }
+        let measured =
+            self.groups.iter().filter(|group| group.owner == Some(number)).map(length_class::measured);
+        let odds = measured.fold([0.0; 2], |a: Odds, b| [a[0].min(b[0]), a[1].min(b[1])]);
+        for (post, noticed) in seen() {
+            let span = &noticed.span;
+            if span.by_presence && !span.open && span.sure == (true, true) {
+                self.travel.classes.learn(post, seconds(span.from, span.to), odds);
+            }
         }
         for (post, noticed) in seen() {
             if noticed.views != [false; 2] {

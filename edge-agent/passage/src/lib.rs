@@ -36,6 +36,7 @@ mod identity;
 mod lane;
 mod layout;
 mod learning;
+mod length_class;
 mod lifecycle;
 mod naming;
 mod passage;

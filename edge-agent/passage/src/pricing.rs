@@ -6,6 +6,7 @@ use interface::{ReadingKind, View};
 use crate::alignment::IMPOSSIBLE;
 use crate::group::{Group, Mark};
 use crate::identity;
+use crate::length_class::Odds;
 use crate::plan::Plan;
 use crate::scene::{Courses, Kinds, Scene, Seen};
 use crate::scoring::{Span, seconds};
@@ -91,6 +92,7 @@ impl Scene<'_> {
         let mut cost = 0.0;
         let mut before: Option<Stop> = None;
         let mut size = Size::default();
+        let mut odds: Vec<Odds> = Vec::new();
         let mut visits = self.visits(course).peekable();
         while let Some(first) = visits.next() {
             let post = first.post;
@@ -98,6 +100,7 @@ impl Scene<'_> {
             let mut last = first;
             let mut kinds = first.kinds;
             let mut here = first.size;
+            let mut measured = first.odds;
             while let Some(next) = visits.next_if(|next| next.post == post) {
                 cost += again(last, next);
                 if span.by_presence && !span.open && !next.span.by_presence {
@@ -107,6 +110,7 @@ impl Scene<'_> {
                 cost += TWO_RESULTS * f64::from((kinds.0 & next.kinds.0 & Kinds::SINGLE).count_ones());
                 kinds.0 |= next.kinds.0;
                 let parts = span.by_presence && next.span.by_presence;
+                measured = [measured[0].min(next.odds[0]), measured[1].min(next.odds[1])];
                 here = if parts { here.parts(next.size) } else { here.both(next.size) };
                 if next.span.by_presence || !span.by_presence {
                     span.to = span.to.max(next.span.to);
@@ -117,6 +121,12 @@ impl Scene<'_> {
                 last = next;
             }
             size = size.both(here);
+            if measured != [0.0; 2] {
+                odds.push(measured);
+            }
+            if span.by_presence && !span.open && span.sure == (true, true) {
+                odds.push(self.travel.classes.over(post, seconds(span.from, span.to)));
+            }
             cost += close_behind(first) + self.lacking(post, kinds, &span);
             let stop = Stop { post, span, passed: first.results(), told: first.span.to };
             cost += match &before {
@@ -132,8 +142,14 @@ impl Scene<'_> {
             };
             before = Some(stop);
         }
-        let mut found =
-            SoFar { cost: cost + size.contradiction() + self.names(course), waiting: 0.0, overtaken: 0.0 };
+        let mut found = SoFar {
+            cost: cost
+                + size.contradiction()
+                + self.travel.classes.cost(odds.into_iter())
+                + self.names(course),
+            waiting: 0.0,
+            overtaken: 0.0,
+        };
         if let Some(Stop { post, span, .. }) = before {
             let away = if self.visits(course).any(|seen| seen.away) { SENT_AWAY } else { 1.0 };
             found.waiting = self.to_come(post, &span, false) * away;

@@ -9,6 +9,7 @@ use interface::{ReadingKind, View};
 
 use crate::group::{Group, Mark};
 use crate::identity;
+use crate::length_class::{self, Odds};
 use crate::plan::Plan;
 use crate::pricing::{SoFar, read_well};
 use crate::scoring::{self, Span};
@@ -47,6 +48,8 @@ pub(crate) struct Seen {
     pub ghost: f64,
     pub kinds: Kinds,
     pub size: Size,
+    /// What its measurements say of its being a car or a lorry.
+    pub odds: Odds,
     pub plates: Vec<(View, usize, f64)>,
     pub keys: Vec<(ReadingKind, usize)>,
 }
@@ -190,6 +193,7 @@ impl<'a> Scene<'a> {
                 ghost: 0.0,
                 kinds: Kinds::default(),
                 size: Size::default(),
+                odds: [0.0; 2],
                 plates: Vec::new(),
                 keys: Vec::new(),
             };
@@ -223,6 +227,7 @@ impl<'a> Scene<'a> {
         let told: Vec<&'a Group> = members().collect();
         seen.kinds = Kinds::default();
         seen.size = Size::default();
+        seen.odds = [0.0; 2];
         seen.plates.clear();
         seen.keys.clear();
         for group in told {
@@ -252,6 +257,8 @@ impl<'a> Scene<'a> {
         let kind = group.track.kind;
         seen.kinds.add(kind);
         seen.size = seen.size.both(Size::of(group, self.travel.fast_m_s()));
+        let odds = length_class::measured(group);
+        seen.odds = [seen.odds[0].min(odds[0]), seen.odds[1].min(odds[1])];
         match &group.mark {
             Mark::Plate { text, view, .. } if identity::is_plate(text) => {
                 let text = self.text(text);

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use interface::ReadingKind;
 use serde::{Deserialize, Serialize};
 
+use crate::length_class::LengthClasses;
+
 /// Times that are remembered for each way.
 const REMEMBERED: usize = 64;
 /// With fewer times than this the lane is judged by its length alone.
@@ -84,6 +86,9 @@ pub(crate) struct Travel {
     /// How fast the latest vehicles were from loop to loop, m/s.
     speeds: VecDeque<f64>,
     fast_m_s: Option<f64>,
+    /// How long cars and lorries are over its loops.
+    #[serde(default)]
+    pub classes: LengthClasses,
 }
 
 /// What a way usually takes, seconds.
@@ -308,5 +313,6 @@ impl Travel {
         for (post, _) in &mut self.signals {
             *post = new(*post);
         }
+        self.classes.renumber(&new);
     }
 }

@@ -1,0 +1,187 @@
+//! Cars and lorries: what was measured of a vehicle says which it is, and so does how long it was over a loop. How long either
+//! kind is over each loop the lane teaches. So a chain of vehicles that is shifted by one costs more, though nobody has a name.
+
+use interface::{Reading, ReadingKind};
+use serde::{Deserialize, Serialize};
+
+use crate::group::Group;
+
+/// What weighs less is a car or a van, kilograms (the limit of category B, Directive 2006/126/EC).
+const LIGHT_KG: i64 = 3_500;
+/// What weighs more is a lorry, kilograms.
+const HEAVY_KG: i64 = 9_000;
+/// What has so many axles is a lorry.
+const MANY_AXLES: usize = 4;
+/// What is shorter is a car or a van, what is longer a lorry, millimetres.
+const SHORT_MM: u32 = 6_500;
+const LONG_MM: u32 = 9_000;
+/// What it costs to be measured as the other class, nats.
+const OTHERWISE: f64 = 4.0;
+/// Where times over a loop are told apart, seconds: each bound is about 1.4 times the one before.
+const BOUNDS_S: [f64; 9] = [0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 16.0];
+const BINS: usize = BOUNDS_S.len() + 1;
+/// With fewer vehicles of either class than this, times over a loop say nothing.
+const ENOUGH: f64 = 12.0;
+/// What all loops of the lane have taught is believed of each as much as this many vehicles.
+const BELIEF: f64 = 8.0;
+/// Counts are halved when they come to this.
+const COUNTED: f64 = 400.0;
+/// How much each time counts: those of one vehicle are alike because its driver is.
+const WEIGHT: f64 = 0.7;
+/// The most that classes speak for and against a course, nats.
+const MOST: (f64, f64) = (3.0, 6.0);
+
+/// Log-likelihoods of something for a car and for a lorry.
+pub(crate) type Odds = [f64; 2];
+
+/// What a group says by what it has measured; zeros if nothing.
+pub(crate) fn measured(group: &Group) -> Odds {
+    const LIGHT: Odds = [0.0, -OTHERWISE];
+    const HEAVY: Odds = [-OTHERWISE, 0.0];
+    if group.track.kind == ReadingKind::Container {
+        return HEAVY;
+    }
+    let each = group.items.iter().map(|item| match &item.observation.reading {
+        Reading::Weight { gross_kg, axles_kg, stable, .. } => {
+            let axles = axles_kg.as_ref().map_or(0, Vec::len);
+            if *gross_kg > HEAVY_KG || axles >= MANY_AXLES {
+                HEAVY
+            } else if *stable && *gross_kg < LIGHT_KG {
+                LIGHT
+            } else {
+                [0.0; 2]
+            }
+        }
+        Reading::Dimensions { length_mm, .. } if *length_mm < SHORT_MM => LIGHT,
+        Reading::Dimensions { length_mm, .. } if *length_mm > LONG_MM => HEAVY,
+        _ => [0.0; 2],
+    });
+    each.fold([0.0; 2], |a, b| [a[0].min(b[0]), a[1].min(b[1])])
+}
+
+/// How many cars and lorries were over a loop for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Counts {
+    times: [[f64; BINS]; 2],
+}
+
+impl Counts {
+    fn of(&self, class: usize) -> f64 {
+        self.times.get(class).map_or(0.0, |times| times.iter().sum())
+    }
+
+    fn add(&mut self, class: usize, bin: usize) {
+        if let Some(count) = self.times.get_mut(class).and_then(|times| times.get_mut(bin)) {
+            *count += 1.0;
+        }
+        if self.of(0) + self.of(1) >= COUNTED {
+            self.times = self.times.map(|times| times.map(|count| count / 2.0));
+        }
+    }
+
+    /// How often a class has a time of this bin; a time of the bins beside it is nearly that.
+    fn share(&self, class: usize, bin: usize) -> f64 {
+        let Some(times) = self.times.get(class) else { return 0.0 };
+        let at = |bin: Option<usize>| bin.and_then(|bin| times.get(bin)).copied().unwrap_or(0.0);
+        let smooth = 0.5 * at(Some(bin)) + 0.25 * (at(bin.checked_sub(1)) + at(bin.checked_add(1)));
+        #[allow(clippy::cast_precision_loss)]
+        let even = 1.0 / BINS as f64;
+        (smooth + even) / (self.of(class) + 1.0)
+    }
+}
+
+/// What a lane has learned of times over its loops.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LengthClasses {
+    all: Counts,
+    posts: Vec<(usize, Counts)>,
+}
+
+fn bin(seconds: f64) -> usize {
+    BOUNDS_S.iter().take_while(|bound| **bound <= seconds).count()
+}
+
+impl LengthClasses {
+    /// A vehicle of which this was measured was over the loop of a post for so long.
+    pub fn learn(&mut self, post: usize, seconds: f64, odds: Odds) {
+        let class = usize::from(odds[1] > odds[0]);
+        if (odds[0] - odds[1]).abs() < OTHERWISE / 2.0 {
+            return;
+        }
+        self.all.add(class, bin(seconds));
+        match self.posts.iter_mut().find(|(known, _)| *known == post) {
+            Some((_, counts)) => counts.add(class, bin(seconds)),
+            None => {
+                let mut counts = Counts::default();
+                counts.add(class, bin(seconds));
+                self.posts.push((post, counts));
+            }
+        }
+    }
+
+    /// What a time over the loop of a post says, relative to how often such times are.
+    pub fn over(&self, post: usize, seconds: f64) -> Odds {
+        if self.all.of(0) < ENOUGH || self.all.of(1) < ENOUGH {
+            return [0.0; 2];
+        }
+        let bin = bin(seconds);
+        let own = self.posts.iter().find(|(known, _)| *known == post).map(|(_, counts)| counts);
+        let share = |class: usize| {
+            let usual = self.all.share(class, bin);
+            own.map_or(usual, |own| {
+                let of = own.of(class);
+                (own.share(class, bin) * of + usual * BELIEF) / (of + BELIEF)
+            })
+        };
+        let (light, heavy) = (share(0), share(1));
+        let prior = self.prior();
+        let any = light * prior[0] + heavy * prior[1];
+        [WEIGHT * (light / any).ln(), WEIGHT * (heavy / any).ln()]
+    }
+
+    fn prior(&self) -> [f64; 2] {
+        let light = (self.all.of(0) + 5.0) / (self.all.of(0) + self.all.of(1) + 10.0);
+        [light, 1.0 - light]
+    }
+
+    /// What it costs to say that all of this is of one vehicle, beside its being of several.
+    pub fn cost(&self, evidence: impl Iterator<Item = Odds>) -> f64 {
+        let prior = self.prior();
+        let sum = |odds: Odds| (prior[0] * odds[0].exp() + prior[1] * odds[1].exp()).ln();
+        let (mut all, mut each) = ([0.0; 2], 0.0);
+        for odds in evidence {
+            all = [all[0] + odds[0], all[1] + odds[1]];
+            each += sum(odds);
+        }
+        (each - sum(all)).clamp(-MOST.0, MOST.1)
+    }
+
+    /// Follows a change of the layout.
+    pub fn renumber(&mut self, new: impl Fn(usize) -> usize) {
+        for (post, _) in &mut self.posts {
+            *post = new(*post);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_learns_how_long_cars_and_lorries_are_over_a_loop() {
+        let mut classes = LengthClasses::default();
+        assert_eq!(classes.over(0, 1.0), [0.0; 2]);
+        for _ in 0..40 {
+            classes.learn(0, 1.2, [0.0, -OTHERWISE]);
+            classes.learn(0, 4.5, [-OTHERWISE, 0.0]);
+        }
+        let (short, long) = (classes.over(0, 1.2), classes.over(0, 4.5));
+        assert!(short[0] > 0.0 && short[1] < -1.0 && long[1] > 0.0 && long[0] < -1.0);
+        // A car that was over a loop like a lorry costs, a car like a car speaks for itself; one reading says nothing.
+        assert!(classes.cost([long, [0.0, -OTHERWISE]].into_iter()) > 1.0);
+        assert!(classes.cost([short, [0.0, -OTHERWISE]].into_iter()) < 0.0);
+        assert!(classes.cost([short, long].into_iter()) > classes.cost([short, short].into_iter()));
+        assert!(classes.cost(std::iter::once(long)).abs() < 0.3);
+    }
+}
