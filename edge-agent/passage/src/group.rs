@@ -88,6 +88,9 @@ pub(crate) struct Group {
     pub assumed_left: bool,
     /// Number of the passage it belongs to.
     pub owner: Option<u64>,
+    /// When it was last taken from a passage without being given to another, monotonic milliseconds.
+    #[serde(default)]
+    pub loose_ms: Option<u64>,
     pub doubtful: bool,
     pub candidates: Vec<PassageId>,
     pub why: String,
@@ -138,6 +141,7 @@ impl Group {
             items: vec![item],
             assumed_left: false,
             owner: None,
+            loose_ms: None,
             doubtful: false,
             candidates: Vec::new(),
             why: String::new(),
@@ -189,6 +193,14 @@ impl Group {
                 }
                 _ => false,
             }
+    }
+
+    /// Gives it to a passage, or to none.
+    pub fn give(&mut self, owner: Option<u64>, now: u64) {
+        if self.owner.is_some() && owner.is_none() {
+            self.loose_ms = Some(now);
+        }
+        self.owner = owner;
     }
 
     /// Adds an observation that happened at `at_ms`.

@@ -298,9 +298,11 @@ impl LaneState {
     }
 }
 
-/// Until when a group without a passage waits for one, monotonic milliseconds. A contact waits from when it was heard last.
+/// Until when a group without a passage waits for one, monotonic milliseconds. A contact waits from when it was heard last; what
+/// was taken from a passage, from then on: what comes next may give it back.
 pub(crate) fn waits_until(group: &Group) -> u64 {
     let since = if group.track.is_radio() { group.last_ms.max(group.arrived_ms) } else { group.arrived_ms };
+    let since = group.loose_ms.map_or(since, |loose| loose.max(since));
     since.saturating_add(match (group.is_alarm(), group.is_named()) {
         (true, _) => WAIT_ALARM_MS,
         (false, true) => WAIT_NAMED_MS,

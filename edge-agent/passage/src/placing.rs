@@ -275,7 +275,7 @@ impl LaneState {
             if group.owner.is_none() {
                 given.extend(owner);
             }
-            group.owner = owner;
+            group.give(owner, now);
             group.doubtful = false;
             group.candidates.clear();
             group.alternatives.clear();
@@ -331,6 +331,7 @@ impl LaneState {
 
     /// Passages that nobody was told of and that have nothing left were none.
     fn let_go(&mut self, kept: &[u64]) {
+        let now = self.clock_ms;
         let groups = &self.groups;
         let stands = |number: u64, opener: u64| {
             groups.iter().any(|group| {
@@ -352,7 +353,7 @@ impl LaneState {
         for group in
             self.groups.iter_mut().filter(|group| group.owner.is_some_and(|owner| gone.contains(&owner)))
         {
-            group.owner = None;
+            group.give(None, now);
         }
     }
 

@@ -200,7 +200,7 @@ impl LaneState {
         if !same || group.why.is_empty() {
             group.why = step.why;
         }
-        group.owner = step.owner;
+        group.give(step.owner, now);
         group.doubtful = !step.candidates.is_empty();
         group.candidates = step.candidates;
         for passage in &mut self.passages {
