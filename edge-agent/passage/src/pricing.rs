@@ -47,6 +47,8 @@ const OTHER_PLATE: f64 = 6.0;
 /// Readings come at most so long after the vehicle has left, seconds; a portal's may be later.
 const DUE_S: f64 = 12.0;
 const PORTAL_DUE_S: f64 = 40.0;
+/// The same as long as it may stand in the portal still, off its loop.
+const STOOD_DUE_S: f64 = 150.0;
 
 /// What a course costs: by where it has been, and in addition by where it has not been yet, if nobody behind it was further
 /// on, and if somebody was.
@@ -127,7 +129,7 @@ impl Scene<'_> {
             if span.by_presence && !span.open && span.sure == (true, true) {
                 odds.push(self.travel.classes.over(post, seconds(span.from, span.to)));
             }
-            cost += close_behind(first) + self.lacking(post, kinds, &span);
+            cost += close_behind(first) + self.lacking(post, kinds, &span, visits.peek().is_none());
             let stop = Stop { post, span, passed: first.results(), told: first.span.to };
             cost += match &before {
                 None => self.unseen(0, post).min(JOINED),
@@ -188,11 +190,17 @@ impl Scene<'_> {
     }
 
     /// Not to have been noticed by some sensors of a post where others did.
-    fn lacking(&self, post: usize, kinds: Kinds, span: &Span) -> f64 {
+    fn lacking(&self, post: usize, kinds: Kinds, span: &Span, last: bool) -> f64 {
         let Some(expected) = self.expected.get(post) else { return 0.0 };
         let mut cost = 0.0;
         for (kind, missed) in expected.iter().filter(|(kind, _)| !kinds.has(*kind)) {
-            let due = if *kind == ReadingKind::Radiation { PORTAL_DUE_S } else { DUE_S };
+            let due = if *kind != ReadingKind::Radiation {
+                DUE_S
+            } else if last {
+                STOOD_DUE_S
+            } else {
+                PORTAL_DUE_S
+            };
             if *kind == ReadingKind::Presence || (!span.open && seconds(span.to, self.now) > due) {
                 cost += missed;
             }

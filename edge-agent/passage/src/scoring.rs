@@ -270,7 +270,9 @@ fn radiation(group: &Group, span: &Span) -> (f64, When) {
     }
     // Lateness without a device time says little.
     let slope = if group.has_device_time() || late > 60.0 { 1.0 } else { 0.15 };
-    cost += slope * (late - 2.5).max(0.0);
+    let after = slope * (late - 2.5).max(0.0);
+    // Or it stands in the portal, off the loop.
+    cost += if known { after.min(0.15 * late + began) } else { after };
     (cost.min(IMPOSSIBLE) + TOGETHER, When::After(late.max(0.0)))
 }
 
@@ -292,6 +294,10 @@ pub(crate) fn ghost(group: &Group) -> f64 {
         // Lettering is read with little confidence, and seldom twice.
         (Mark::Plate { confidence, .. }, _) if *confidence < 0.6 && group.items.len() < 2 => 0.8,
         (Mark::Occupancy { rise: None, .. }, _) => 0.9,
+        // People and birds do not stay.
+        (Mark::Occupancy { rise: Some(rise), fall: Some(fall) }, _) => {
+            5.5 + (seconds(*rise, *fall) - 1.0).clamp(0.0, 2.5)
+        }
         (_, ReadingKind::Presence) => 5.5,
         (_, ReadingKind::Plate) => 5.0,
         (_, ReadingKind::Tag | ReadingKind::Seal) => 5.0,
