@@ -20,6 +20,10 @@ pub(crate) const LONGEST_M: f64 = 25.0;
 const FOLLOWS_S: f64 = 3.0;
 /// The same, but likely, in a lane that is not known yet.
 const UNKNOWN_FAST_M_S: f64 = 14.0;
+/// What it costs at most to have found the lane free where the latest ones had to wait.
+const FREE: f64 = 2.5;
+/// The part that each vehicle of a queue forgets of how fast others were without one.
+const FORGOTTEN: f64 = 0.002;
 /// What is believed of a sensor before vehicles were counted weighs as much as this many of them.
 const BELIEF: f64 = 20.0;
 /// Counts are halved when they come to this, so that a sensor's present state counts most.
@@ -102,6 +106,8 @@ pub(crate) struct Way {
     haste: f64,
     /// From reaching to reaching, the least that is usual.
     fronts: f64,
+    /// The least from leaving to reaching for one who finds the lane free.
+    free: f64,
 }
 
 impl Way {
@@ -121,7 +127,8 @@ impl Way {
         let off = taken - usual;
         if off < 0.0 {
             let over = (-off - 0.7 * early).max(0.0);
-            return (over * self.haste.min(1.0 / early)).min(14.0);
+            let most = if taken >= self.free { FREE } else { 14.0 };
+            return (over * self.haste.min(1.0 / early)).min(most);
         }
         // One vehicle in a hundred stands for minutes without a reason.
         let waits = 0.6 + 0.9 * (1.0 + off / 6.0).ln() + (off / 60.0).min(2.0);
@@ -223,7 +230,10 @@ impl Travel {
             let mut sorted: Vec<f64> = self.speeds.iter().copied().collect();
             sorted.sort_by(f64::total_cmp);
             let usual = sorted.get(sorted.len() * 9 / 10).copied().unwrap_or(UNKNOWN_FAST_M_S);
-            self.fast_m_s = Some((1.25 * usual).clamp(3.0, FASTEST_M_S));
+            let usual = (1.25 * usual).clamp(3.0, FASTEST_M_S);
+            // A queue is no reason to forget how fast they are without one.
+            let known = self.fast_m_s.unwrap_or(usual);
+            self.fast_m_s = Some(if usual > known { usual } else { known + FORGOTTEN * (usual - known) });
         }
     }
 
@@ -296,7 +306,8 @@ impl Travel {
         let middle = if looped { middle.min(metres / SLOWLY_M_S + BETWEEN_LOOPS_S) } else { middle };
         // A long vehicle reaches the next post before it has left this one, and may stand so for any time.
         let haste = if !sure || metres < LONGEST_M { 0.02 } else { 1.0 };
-        Way { usual: middle, early: spread(middle - low), late: spread(high - middle), haste, fronts }
+        let free = (metres - LONGEST_M).max(0.6 * metres) / self.fast_m_s();
+        Way { usual: middle, early: spread(middle - low), late: spread(high - middle), haste, fronts, free }
     }
 
     /// Follows a change of the layout.
