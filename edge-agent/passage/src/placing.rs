@@ -95,11 +95,23 @@ impl LaneState {
                 slot.push(index);
             }
         }
-        let away = |station: usize, kind: ReadingKind| {
+        let offline = |station: usize, kind: ReadingKind| {
             let mut sensors = plan.sensors_for(station, kind).peekable();
-            sensors.peek().is_some() && sensors.all(|sensor| self.is_offline(sensor))
+            sensors.peek()?;
+            sensors.try_fold((0, u64::MAX), |(from, to), sensor| {
+                let outage = self.outages.get(sensor)?;
+                let both = (outage.from.max(from), outage.to.unwrap_or(u64::MAX).min(to));
+                (both.0 < both.1).then_some(both)
+            })
         };
-        let mut scene = Scene::new(plan, &self.travel, self.clock_ms, &self.groups, &away);
+        let heard = |post: usize, kind: ReadingKind| {
+            let own = self
+                .groups
+                .iter()
+                .filter(|group| group.track.kind == kind && plan.post_of(&group.track) == post);
+            own.map(|group| group.last_ms).max().unwrap_or(0)
+        };
+        let mut scene = Scene::new(plan, &self.travel, self.clock_ms, &self.groups, &offline, &heard);
         let sent_away = |number: u64| {
             self.passages.iter().any(|passage| {
                 passage.number == number

@@ -8,8 +8,8 @@ use crate::group::{Group, Mark};
 use crate::identity;
 use crate::length_class::Odds;
 use crate::plan::Plan;
-use crate::scene::{Courses, Kinds, Scene, Seen};
-use crate::scoring::{Span, seconds};
+use crate::scene::{Courses, Kinds, Scene, Seen, Silence};
+use crate::scoring::{SLOW_M_S, Span, seconds};
 use crate::size::Size;
 use crate::travel::{FASTEST_M_S, LONGEST_M, Way};
 
@@ -20,6 +20,10 @@ const ABSURD: f64 = 40.0;
 const JOINED: f64 = 5.3;
 /// What it costs at most to say that a vehicle was not noticed any more: one in fifty is sent out of the lane.
 const SENT_OUT: f64 = 4.2;
+/// That a sensor is lost is told so much later, milliseconds.
+const NOTICED_MS: u64 = 15_000;
+/// A vehicle is on its way for so much longer than it drives, as far as is asked, seconds.
+const ON_THE_WAY_S: f64 = 60.0;
 /// What remains of that for a vehicle of which it is known.
 const SENT_AWAY: f64 = 0.2;
 /// What it costs less to be still on the way after some time than to arrive just then.
@@ -132,10 +136,10 @@ impl Scene<'_> {
             cost += close_behind(first) + self.lacking(post, kinds, &span, visits.peek().is_none());
             let stop = Stop { post, span, passed: first.results(), told: first.span.to };
             cost += match &before {
-                None => self.unseen(0, post).min(JOINED),
+                None => self.unseen(0, post, self.on_its_way(post, span.from)).min(JOINED),
                 Some(old) => {
                     let beyond = visits.peek().copied();
-                    self.unseen(old.post + 1, post).min(MISSED)
+                    self.unseen(old.post + 1, post, (old.span.to.min(span.from), span.from)).min(MISSED)
                         + changed(first)
                         + self.travel(old, &stop)
                         + self.taken(old, &stop, first.blocked, beyond)
@@ -183,10 +187,32 @@ impl Scene<'_> {
             .sum()
     }
 
-    /// Not to have been noticed at the posts from `from` to before `to`.
-    fn unseen(&self, from: usize, to: usize) -> f64 {
+    /// Not to have been noticed at the posts from `from` to before `to`, which it passed within this time.
+    fn unseen(&self, from: usize, to: usize, during: (u64, u64)) -> f64 {
         let before = |post: usize| self.unseen_before.get(post).copied().unwrap_or(0.0);
-        (before(to) - before(from)).max(0.0)
+        let silent = self.silences.iter().filter(|silence| {
+            (from..to).contains(&silence.post)
+                && silence.from <= during.1.saturating_add(NOTICED_MS)
+                && during.0 <= silence.to
+        });
+        (before(to) - before(from) - silent.map(|silence| silence.saves).sum::<f64>()).max(0.0)
+    }
+
+    /// When a vehicle that came to a post then may have passed those before.
+    fn on_its_way(&self, post: usize, came: u64) -> (u64, u64) {
+        let metres = (self.plan.post_m(post) - self.plan.position_m(self.plan.first)).abs();
+        // Saturates; positions are finite.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let most = ((metres / SLOW_M_S + ON_THE_WAY_S) * 1000.0) as u64;
+        (came.saturating_sub(most), came)
+    }
+
+    /// Whether a kind of reading could not come from a post at a time.
+    fn is_silent(&self, post: usize, kind: ReadingKind, during: (u64, u64)) -> Option<f64> {
+        let silent = |silence: &&Silence| {
+            (silence.post, silence.kind) == (post, kind) && silence.from <= during.1 && during.0 <= silence.to
+        };
+        self.silences.iter().find(silent).map(|silence| silence.saves)
     }
 
     /// Not to have been noticed by some sensors of a post where others did.
@@ -202,7 +228,9 @@ impl Scene<'_> {
                 PORTAL_DUE_S
             };
             if *kind == ReadingKind::Presence || (!span.open && seconds(span.to, self.now) > due) {
-                cost += missed;
+                let until = if span.open { self.now } else { span.to.saturating_add(NOTICED_MS) };
+                let during = (span.from, until);
+                cost += missed - self.is_silent(post, *kind, during).unwrap_or(0.0);
             }
         }
         // A tractor is read from the front and its trailer from the rear.
@@ -215,7 +243,7 @@ impl Scene<'_> {
 
     /// Not to have been noticed yet, or any more, after `last`.
     fn to_come(&self, last: usize, span: &Span, overtaken: bool) -> f64 {
-        let most = self.unseen(last + 1, self.plan.posts()).min(SENT_OUT);
+        let most = self.unseen(last + 1, self.plan.posts(), (span.to, self.now)).min(SENT_OUT);
         if overtaken || most == 0.0 {
             return most;
         }
@@ -243,12 +271,16 @@ impl Scene<'_> {
     }
 
     fn is_fitted(&self, post: usize) -> bool {
-        self.expected.get(post).is_some_and(|kinds| !kinds.is_empty())
+        let now = (self.now, self.now);
+        let kinds = self.expected.get(post);
+        kinds.is_some_and(|kinds| kinds.iter().any(|(kind, _)| self.is_silent(post, *kind, now).is_none()))
     }
 
     fn has_loop(&self, post: usize) -> bool {
         let kinds = self.expected.get(post);
+        let now = (self.now, self.now);
         kinds.is_some_and(|kinds| kinds.iter().any(|(kind, _)| *kind == ReadingKind::Presence))
+            && self.is_silent(post, ReadingKind::Presence, now).is_none()
     }
 
     /// What speaks against having been at one post and then at a later one.

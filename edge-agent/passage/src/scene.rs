@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::pricing::{SoFar, read_well};
 use crate::scoring::{self, Span};
 use crate::size::Size;
-use crate::travel::{Travel, Way};
+use crate::travel::{DEAD_COST, Travel, Way};
 use crate::visits::Visits;
 
 /// Occupancies that follow each other within this time may be of a tractor and its trailer, milliseconds.
@@ -94,6 +94,17 @@ impl Kinds {
     }
 }
 
+/// A time during which a kind of reading could not, or most likely could not, come from a post, monotonic milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Silence {
+    pub post: usize,
+    pub kind: ReadingKind,
+    pub from: u64,
+    pub to: u64,
+    /// How much less it costs to have been missed then.
+    pub saves: f64,
+}
+
 /// Everything that courses are made of.
 pub(crate) struct Scene<'a> {
     pub plan: &'a Plan,
@@ -108,7 +119,9 @@ pub(crate) struct Scene<'a> {
     distances: RefCell<Vec<f64>>,
     /// What courses cost: the same ones are tried again and again.
     costs: RefCell<HashMap<Vec<usize>, SoFar, FixedState>>,
-    /// Kinds that each post reports, those of dead sensors aside, and what it costs to have been missed by them.
+    /// When sensors were offline, or seem to have been dead.
+    pub silences: Vec<Silence>,
+    /// Kinds that each post reports, and what it costs to have been missed by them.
     pub expected: Vec<Vec<(ReadingKind, f64)>>,
     /// What it costs that a plate was read at a post, but not from the front, or not from the rear.
     pub views: Vec<[f64; 2]>,
@@ -119,20 +132,31 @@ pub(crate) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// An empty scene of these groups. `away` says whether all sensors of a kind are offline at a station.
+    /// An empty scene of these groups. `offline` says since when all sensors of a kind are offline at a station, or from when to
+    /// when they were; `heard` when such a reading came last from a post.
     pub fn new(
         plan: &'a Plan,
         travel: &'a Travel,
         now: u64,
         groups: &'a [Group],
-        away: &dyn Fn(usize, ReadingKind) -> bool,
+        offline: &dyn Fn(usize, ReadingKind) -> Option<(u64, u64)>,
+        heard: &dyn Fn(usize, ReadingKind) -> u64,
     ) -> Self {
         let posts = plan.posts();
-        let missed = |post: usize| {
-            let kinds = plan.kinds_of_post(post).filter(move |kind| !away(Plan::station_of(post), *kind));
-            kinds.map(move |kind| (kind, travel.missed(post, kind)))
-        };
+        let missed =
+            |post: usize| plan.kinds_of_post(post).map(move |kind| (kind, travel.missed(post, kind)));
         let expected: Vec<Vec<(ReadingKind, f64)>> = (0..posts).map(|post| missed(post).collect()).collect();
+        let mut silences = Vec::new();
+        for (post, kinds) in expected.iter().enumerate() {
+            for (kind, cost) in kinds.iter().copied() {
+                if let Some((from, to)) = offline(Plan::station_of(post), kind) {
+                    silences.push(Silence { post, kind, from, to, saves: cost });
+                } else if travel.is_dead(post, kind) {
+                    let (from, saves) = (heard(post, kind), (cost - DEAD_COST).max(0.0));
+                    silences.push(Silence { post, kind, from, to: u64::MAX, saves });
+                }
+            }
+        }
         let mut unseen_before = vec![0.0];
         let mut sum = 0.0;
         for kinds in &expected {
@@ -157,6 +181,7 @@ impl<'a> Scene<'a> {
             costs: RefCell::default(),
             views: (0..posts).map(|post| travel.missed_views(post)).collect(),
             unseen_before,
+            silences,
             ways: ways.collect(),
             expected,
         }

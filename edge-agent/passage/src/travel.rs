@@ -30,7 +30,7 @@ const BELIEF: f64 = 20.0;
 const COUNTED: f64 = 200.0;
 /// A sensor that has missed so many vehicles in a row is taken for dead, and what it costs to have been missed by it then.
 const DEAD: u32 = 3;
-const DEAD_COST: f64 = 1.0;
+pub(crate) const DEAD_COST: f64 = 1.0;
 /// The least and the greatest spread of a time that is believed, seconds.
 const SPREAD_S: (f64, f64) = (0.5, 30.0);
 
@@ -275,8 +275,13 @@ impl Travel {
         };
         let habit = self.habits.iter().find(|habit| habit.post == post && habit.kind == kind);
         let (missed, of) = habit.map_or((0.0, 0.0), |habit| (habit.missed, habit.of));
-        let usual = -((missed + believed * BELIEF) / (of + BELIEF)).ln();
-        if habit.is_some_and(|habit| habit.in_a_row >= DEAD) { usual.min(DEAD_COST) } else { usual }
+        -((missed + believed * BELIEF) / (of + BELIEF)).ln()
+    }
+
+    /// Whether the sensors of this kind at a post have missed so many vehicles in a row that they are taken for dead.
+    pub fn is_dead(&self, post: usize, kind: ReadingKind) -> bool {
+        let habit = self.habits.iter().find(|habit| habit.post == post && habit.kind == kind);
+        habit.is_some_and(|habit| habit.in_a_row >= DEAD)
     }
 
     /// What a way of `metres` usually takes. Without a loop at its start (`sure`) the time of leaving is only that of a reading;
