@@ -19,7 +19,7 @@ use crate::{PassageState, identity};
 /// milliseconds.
 const SETTLED_MS: u64 = 110_000;
 /// The same after a passage that is told was heard of last.
-const QUIET_MS: u64 = 200_000;
+const QUIET_MS: u64 = 400_000;
 /// What is fixed counts for the order of what came so long after it, milliseconds.
 const NEAR_MS: u64 = 60_000;
 /// A course is taken for a vehicle if that is so much cheaper than taking its visits for nobody's.

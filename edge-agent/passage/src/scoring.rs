@@ -299,6 +299,8 @@ pub(crate) fn ghost(group: &Group) -> f64 {
             5.5 + (seconds(*rise, *fall) - 1.0).clamp(0.0, 2.5)
         }
         (_, ReadingKind::Presence) => 5.5,
+        // Nothing reads like a plate twice and well.
+        (Mark::Plate { confidence, .. }, _) if *confidence >= 0.8 && group.items.len() > 1 => 7.5,
         (_, ReadingKind::Plate) => 5.0,
         (_, ReadingKind::Tag | ReadingKind::Seal) => 5.0,
         (_, ReadingKind::Radiation) => 8.0,
