@@ -17,7 +17,7 @@ use crate::travel::{FASTEST_M_S, LONGEST_M, Way};
 const ABSURD: f64 = 40.0;
 /// What it costs at most to say that a vehicle came into the lane behind the first stations, unnoticed by them: one in two
 /// hundred does.
-const JOINED: f64 = 5.3;
+const JOINED: f64 = 6.3;
 /// What it costs at most to say that a vehicle was not noticed any more: one in fifty is sent out of the lane.
 const SENT_OUT: f64 = 4.2;
 /// That a sensor is lost is told so much later, milliseconds.
@@ -25,7 +25,7 @@ const NOTICED_MS: u64 = 15_000;
 /// A vehicle is on its way for so much longer than it drives, as far as is asked, seconds.
 const ON_THE_WAY_S: f64 = 60.0;
 /// What remains of that for a vehicle of which it is known.
-const SENT_AWAY: f64 = 0.2;
+const SENT_AWAY: f64 = 0.4;
 /// What it costs less to be still on the way after some time than to arrive just then.
 const STILL: f64 = 1.0;
 /// What it costs at most to say that a vehicle was not noticed at some posts on its way.
