@@ -168,7 +168,7 @@ fn a_vehicle_that_was_given_up_at_the_entry_and_comes_on_after_all_is_taken_up_a
     let mut script = Script::default();
     script.truck("in-1", 10_000, "A001MP05");
     for line in script.0.iter_mut().filter(|line| line.0 >= 20_000) {
-        line.0 += 140_000;
+        line.0 += 180_000;
     }
     let mut checkpoint = checkpoint();
     checkpoint.timing.decision_ms = 60_000;
