@@ -332,3 +332,26 @@ impl Travel {
         self.classes.renumber(&new);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_does_not_make_forget_how_fast_a_free_lane_is() {
+        let mut travel = Travel::default();
+        for _ in 0..20 {
+            travel.drove(8.0);
+        }
+        for _ in 0..100 {
+            travel.drove(1.5);
+            // From loop to loop over 40 m it took a minute.
+            travel.learn(0, 3, 60_000, 70_000);
+        }
+        assert!(travel.fast_m_s() > 8.0, "{}", travel.fast_m_s());
+        let way = travel.way(0, 3, 40.0, true, true);
+        assert!(way.taken(4.0, None, true) <= FREE, "{}", way.taken(4.0, None, true));
+        // But nothing flies.
+        assert!(way.taken(0.1, None, true) > FREE);
+    }
+}
