@@ -18,12 +18,14 @@ const ABSURD: f64 = 40.0;
 /// What it costs at most to say that a vehicle came into the lane behind the first stations, unnoticed by them: one in two
 /// hundred does.
 const JOINED: f64 = 6.3;
+/// The same at least, though the sensors there were silent just then.
+const UNNOTICED: f64 = 3.0;
 /// What it costs at most to say that a vehicle was not noticed any more: one in fifty is sent out of the lane.
 const SENT_OUT: f64 = 4.2;
 /// That a sensor is lost is told so much later, milliseconds.
 const NOTICED_MS: u64 = 15_000;
 /// A vehicle is on its way for so much longer than it drives, as far as is asked, seconds.
-const ON_THE_WAY_S: f64 = 60.0;
+const ON_THE_WAY_S: f64 = 20.0;
 /// What remains of that for a vehicle of which it is known.
 const SENT_AWAY: f64 = 0.4;
 /// What it costs less to be still on the way after some time than to arrive just then.
@@ -136,7 +138,7 @@ impl Scene<'_> {
             cost += close_behind(first) + self.lacking(post, kinds, &span, visits.peek().is_none());
             let stop = Stop { post, span, passed: first.results(), told: first.span.to };
             cost += match &before {
-                None => self.unseen(0, post, self.on_its_way(post, span.from)).min(JOINED),
+                None => self.joined(post, &span),
                 Some(old) => {
                     let beyond = visits.peek().copied();
                     self.unseen(old.post + 1, post, (old.span.to.min(span.from), span.from)).min(MISSED)
@@ -196,6 +198,12 @@ impl Scene<'_> {
                 && during.0 <= silence.to
         });
         (before(to) - before(from) - silent.map(|silence| silence.saves).sum::<f64>()).max(0.0)
+    }
+
+    /// To have come to a post unnoticed by all before.
+    fn joined(&self, post: usize, span: &Span) -> f64 {
+        let least = if Plan::station_of(post) > self.plan.first { UNNOTICED } else { 0.0 };
+        self.unseen(0, post, self.on_its_way(post, span.from)).clamp(least, JOINED)
     }
 
     /// When a vehicle that came to a post then may have passed those before.
