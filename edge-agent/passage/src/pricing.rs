@@ -19,7 +19,7 @@ const ABSURD: f64 = 40.0;
 /// hundred does.
 const JOINED: f64 = 6.3;
 /// The same at least, though the sensors there were silent just then.
-const UNNOTICED: f64 = 3.0;
+const UNNOTICED: f64 = 4.0;
 /// What it costs at most to say that a vehicle was not noticed any more: one in fifty is sent out of the lane.
 const SENT_OUT: f64 = 4.2;
 /// That a sensor is lost is told so much later, milliseconds.
