@@ -337,3 +337,27 @@ impl Group {
         }
     }
 }
+
+#[cfg(test)]
+impl Group {
+    /// What a sensor said at these times, milliseconds.
+    pub fn sample(readings: &[(u64, Reading)]) -> Self {
+        let item = |order: usize, reading: &Reading| {
+            let observation = Observation {
+                id: interface::ObservationId { sensor: SensorId("s".into()), seq: order as u64 },
+                stamp: interface::Stamp::default(),
+                device_at: None,
+                reading: reading.clone(),
+                evidence: Vec::new(),
+            };
+            Item { order: order as u64, observation }
+        };
+        let (at, first) = readings.first().unwrap();
+        let first = item(0, first);
+        let mut group = Self::new(1, Track::of(0, &first.observation), first, *at, *at);
+        for (order, (at, reading)) in readings.iter().enumerate().skip(1) {
+            group.add(item(order, reading), *at);
+        }
+        group
+    }
+}

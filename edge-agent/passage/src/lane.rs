@@ -309,3 +309,21 @@ pub(crate) fn waits_until(group: &Group) -> u64 {
         (false, false) => WAIT_MS,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_from_a_passage_waits_again_for_another() {
+        let edges =
+            [(0, Reading::Presence { occupied: true }), (9_000, Reading::Presence { occupied: false })];
+        let mut covered = Group::sample(&edges);
+        let before = waits_until(&covered);
+        covered.give(Some(7), 10_000);
+        covered.give(Some(8), 60_000);
+        assert_eq!(waits_until(&covered), before);
+        covered.give(None, 90_000);
+        assert_eq!(waits_until(&covered), before + 90_000);
+    }
+}

@@ -4,7 +4,7 @@ use interface::{ReadingKind, View};
 
 use crate::group::Mark;
 use crate::lane::LaneState;
-use crate::length_class::{self, Odds};
+use crate::length_class;
 use crate::plan::Plan;
 use crate::scoring::{Span, seconds};
 use crate::visits::span_of;
@@ -76,7 +76,7 @@ impl LaneState {
         }
         let measured =
             self.groups.iter().filter(|group| group.owner == Some(number)).map(length_class::measured);
-        let odds = measured.fold([0.0; 2], |a: Odds, b| [a[0].min(b[0]), a[1].min(b[1])]);
+        let odds = measured.fold([0.0; 2], length_class::both);
         for (post, noticed) in seen() {
             let span = &noticed.span;
             if span.by_presence && !span.open && span.sure == (true, true) {

@@ -5,13 +5,8 @@ use interface::{Reading, ReadingKind};
 use serde::{Deserialize, Serialize};
 
 use crate::group::Group;
+use crate::size::{HEAVY, LIGHT, MANY_AXLES};
 
-/// What weighs less is a car or a van, kilograms (the limit of category B, Directive 2006/126/EC).
-const LIGHT_KG: i64 = 3_500;
-/// What weighs more is a lorry, kilograms.
-const HEAVY_KG: i64 = 9_000;
-/// What has so many axles is a lorry.
-const MANY_AXLES: usize = 4;
 /// What is shorter is a car or a van, what is longer a lorry, millimetres.
 const SHORT_MM: u32 = 6_500;
 const LONG_MM: u32 = 9_000;
@@ -36,29 +31,35 @@ const MOST: (f64, f64) = (3.0, 6.0);
 /// Log-likelihoods of something for a car and for a lorry.
 pub(crate) type Odds = [f64; 2];
 
+const A_CAR: Odds = [0.0, -OTHERWISE];
+const A_LORRY: Odds = [-OTHERWISE, 0.0];
+
+/// What several measurements of one vehicle say together: the same thing twice says no more.
+pub(crate) fn both(one: Odds, other: Odds) -> Odds {
+    [one[0].min(other[0]), one[1].min(other[1])]
+}
+
 /// What a group says by what it has measured; zeros if nothing.
 pub(crate) fn measured(group: &Group) -> Odds {
-    const LIGHT: Odds = [0.0, -OTHERWISE];
-    const HEAVY: Odds = [-OTHERWISE, 0.0];
     if group.track.kind == ReadingKind::Container {
-        return HEAVY;
+        return A_LORRY;
     }
     let each = group.items.iter().map(|item| match &item.observation.reading {
         Reading::Weight { gross_kg, axles_kg, stable, .. } => {
             let axles = axles_kg.as_ref().map_or(0, Vec::len);
-            if *gross_kg > HEAVY_KG || axles >= MANY_AXLES {
-                HEAVY
-            } else if *stable && *gross_kg < LIGHT_KG {
-                LIGHT
+            if *gross_kg > HEAVY.0 || axles >= MANY_AXLES.0 {
+                A_LORRY
+            } else if *stable && *gross_kg < LIGHT.0 {
+                A_CAR
             } else {
                 [0.0; 2]
             }
         }
-        Reading::Dimensions { length_mm, .. } if *length_mm < SHORT_MM => LIGHT,
-        Reading::Dimensions { length_mm, .. } if *length_mm > LONG_MM => HEAVY,
+        Reading::Dimensions { length_mm, .. } if *length_mm < SHORT_MM => A_CAR,
+        Reading::Dimensions { length_mm, .. } if *length_mm > LONG_MM => A_LORRY,
         _ => [0.0; 2],
     });
-    each.fold([0.0; 2], |a, b| [a[0].min(b[0]), a[1].min(b[1])])
+    each.fold([0.0; 2], both)
 }
 
 /// How many cars and lorries were over a loop for how long.

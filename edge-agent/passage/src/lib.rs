@@ -9,7 +9,7 @@
 //!    the loop; without a loop, what is close together is one (`visits`).
 //! 3. A vehicle's way through the lane is a *course*: visits in driving order. One function says what a course costs: by the
 //!    times from post to post, which the lane teaches (`travel`, `learning`), by the vehicle before, by its names, and by what
-//!    should have noticed it and did not (`pricing`; `scene` is what it works on); and by whether what was measured fits how
+//!    should have noticed it and did not (`pricing`, `unnoticed`; `scene` is what it works on); and by whether what was measured fits how
 //!    long it was over the loops (`length_class`, `size`).
 //! 4. The courses that cost least together are looked for by taking all of them apart in two halves, those of one post and the
 //!    rest or those before and after a place of the lane, and joining these again in the best way that keeps the order, which
@@ -52,6 +52,7 @@ mod sightings;
 mod size;
 mod solving;
 mod travel;
+mod unnoticed;
 mod visits;
 mod whereabouts;
 

@@ -105,6 +105,13 @@ pub(crate) struct Silence {
     pub saves: f64,
 }
 
+impl Silence {
+    /// Whether any of this time is in it.
+    pub fn meets(&self, (from, to): (u64, u64)) -> bool {
+        self.from <= to && from <= self.to
+    }
+}
+
 /// Everything that courses are made of.
 pub(crate) struct Scene<'a> {
     pub plan: &'a Plan,
@@ -282,8 +289,7 @@ impl<'a> Scene<'a> {
         let kind = group.track.kind;
         seen.kinds.add(kind);
         seen.size = seen.size.both(Size::of(group, self.travel.fast_m_s()));
-        let odds = length_class::measured(group);
-        seen.odds = [seen.odds[0].min(odds[0]), seen.odds[1].min(odds[1])];
+        seen.odds = length_class::both(seen.odds, length_class::measured(group));
         match &group.mark {
             Mark::Plate { text, view, .. } if identity::is_plate(text) => {
                 let text = self.text(text);

@@ -353,9 +353,6 @@ fn other_weight(group: &Group, next: &Group) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::group::Track;
-    use crate::lane::waits_until;
-    use interface::{Observation, ObservationId, SensorId, Stamp};
 
     fn on_the_loop(from: u64, to: u64) -> Span {
         Span { from, to, open: false, by_presence: true, sure: (true, true), doubtful: None }
@@ -371,30 +368,6 @@ mod tests {
         assert!(silent(10_000_000, &Span { open: true, ..before }) == 0.0);
     }
 
-    fn group(track: Track, readings: &[(u64, Reading)]) -> Group {
-        let item = |(order, (_, reading)): (usize, &(u64, Reading))| Item {
-            order: order as u64,
-            observation: Observation {
-                id: ObservationId { sensor: track.sensor.clone(), seq: order as u64 },
-                stamp: Stamp::default(),
-                device_at: None,
-                reading: reading.clone(),
-                evidence: Vec::new(),
-            },
-        };
-        let mut items = readings.iter().enumerate();
-        let first = items.next().unwrap();
-        let mut group = Group::new(1, track.clone(), item(first), first.1.0, first.1.0);
-        for next in items {
-            group.add(item(next), next.1.0);
-        }
-        group
-    }
-
-    fn track(kind: ReadingKind) -> Track {
-        Track { station: 0, sensor: SensorId("s".into()), kind, view: None }
-    }
-
     #[test]
     fn a_vehicle_that_stands_in_the_portal_off_the_loop_keeps_its_result() {
         // It was on the loop for 14 s and in the portal for 78 s; the next one was on the loop meanwhile.
@@ -405,22 +378,9 @@ mod tests {
             neutron_max_cps: None,
             duration_ms: Some(78_000),
         };
-        let result = group(track(ReadingKind::Radiation), &[(1_018_000, result)]);
+        let result = Group::sample(&[(1_018_000, result)]);
         let cost = |from, to| at_station(&result, &on_the_loop(from, to), Neighbours::default()).0;
         assert!(cost(937_000, 951_000) < cost(954_000, 1_049_000));
-    }
-
-    #[test]
-    fn what_was_taken_from_a_passage_waits_again_for_another() {
-        let edges =
-            [(0, Reading::Presence { occupied: true }), (9_000, Reading::Presence { occupied: false })];
-        let mut covered = group(track(ReadingKind::Presence), &edges);
-        let before = waits_until(&covered);
-        covered.give(Some(7), 10_000);
-        covered.give(Some(8), 60_000);
-        assert_eq!(waits_until(&covered), before);
-        covered.give(None, 90_000);
-        assert_eq!(waits_until(&covered), before + 90_000);
     }
 
     #[test]
@@ -428,7 +388,7 @@ mod tests {
         let covered = |ms: u64| {
             let edges =
                 [(0, Reading::Presence { occupied: true }), (ms, Reading::Presence { occupied: false })];
-            ghost(&group(track(ReadingKind::Presence), &edges))
+            ghost(&Group::sample(&edges))
         };
         assert!(covered(10_000) > covered(800) + 2.0);
     }

@@ -7,11 +7,11 @@ use crate::group::{Group, Mark};
 use crate::scoring::seconds;
 
 /// What weighs less is a car or a van, kilograms (the limit of category B, Directive 2006/126/EC), and at most so long, metres.
-const LIGHT: (i64, f64) = (3_500, 8.0);
+pub(crate) const LIGHT: (i64, f64) = (3_500, 8.0);
 /// What weighs more is a lorry, kilograms, and at least so long, metres.
-const HEAVY: (i64, f64) = (9_000, 5.5);
+pub(crate) const HEAVY: (i64, f64) = (9_000, 5.5);
 /// What has so many axles is at least so long, metres.
-const MANY_AXLES: (usize, f64) = (4, 8.0);
+pub(crate) const MANY_AXLES: (usize, f64) = (4, 8.0);
 /// A container of 20 feet (ISO 668) and the cab before it, metres.
 const CARRIES_CONTAINER_M: f64 = 7.5;
 /// What it costs to say that a car or a van carries goods under a navigation seal.

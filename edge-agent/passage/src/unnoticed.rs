@@ -1,0 +1,175 @@
+//! What it costs to say that a vehicle was not noticed: by stations that it has passed, by sensors of a station that saw it, and
+//! not yet, or no more, further on. A sensor that was lost or dead excuses those who passed meanwhile.
+
+use interface::{ReadingKind, View};
+
+use crate::plan::Plan;
+use crate::scene::{Kinds, Scene, Silence};
+use crate::scoring::{SLOW_M_S, Span, seconds};
+
+/// What it costs at most to say that a vehicle came into the lane behind the first stations, unnoticed by them: one in two
+/// hundred does.
+const JOINED: f64 = 6.3;
+/// The same at least, though the sensors there were silent just then.
+const UNNOTICED: f64 = 4.0;
+/// What it costs at most to say that a vehicle was not noticed any more: one in fifty is sent out of the lane.
+const SENT_OUT: f64 = 4.2;
+/// That a sensor is lost is told so much later, milliseconds.
+const NOTICED_MS: u64 = 15_000;
+/// A vehicle is on its way for so much longer than it drives, as far as is asked, seconds.
+const ON_THE_WAY_S: f64 = 20.0;
+/// What it costs less to be still on the way after some time than to arrive just then.
+const STILL: f64 = 1.0;
+/// Readings come at most so long after the vehicle has left, seconds; a portal's may be later.
+const DUE_S: f64 = 12.0;
+const PORTAL_DUE_S: f64 = 40.0;
+/// The same as long as it may stand in the portal still, off its loop.
+const STOOD_DUE_S: f64 = 150.0;
+
+impl Scene<'_> {
+    /// Not to have been noticed at the posts from `from` to before `to`, which it passed within this time.
+    pub(crate) fn unseen(&self, from: usize, to: usize, during: (u64, u64)) -> f64 {
+        let before = |post: usize| self.unseen_before.get(post).copied().unwrap_or(0.0);
+        let silent = self.silences.iter().filter(|silence| {
+            (from..to).contains(&silence.post)
+                && silence.meets((during.0, during.1.saturating_add(NOTICED_MS)))
+        });
+        (before(to) - before(from) - silent.map(|silence| silence.saves).sum::<f64>()).max(0.0)
+    }
+
+    /// To have come to a post unnoticed by all before.
+    pub(crate) fn joined(&self, post: usize, span: &Span) -> f64 {
+        let least = if Plan::station_of(post) > self.plan.first { UNNOTICED } else { 0.0 };
+        self.unseen(0, post, self.on_its_way(post, span.from)).clamp(least, JOINED)
+    }
+
+    /// When a vehicle that came to a post then may have passed those before.
+    fn on_its_way(&self, post: usize, came: u64) -> (u64, u64) {
+        let metres = (self.plan.post_m(post) - self.plan.position_m(self.plan.first)).abs();
+        // Saturates; positions are finite.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let most = ((metres / SLOW_M_S + ON_THE_WAY_S) * 1000.0) as u64;
+        (came.saturating_sub(most), came)
+    }
+
+    /// What that a kind of reading is missing costs less because it could not come from a post at a time.
+    fn is_silent(&self, post: usize, kind: ReadingKind, during: (u64, u64)) -> Option<f64> {
+        let silent =
+            |silence: &&Silence| (silence.post, silence.kind) == (post, kind) && silence.meets(during);
+        self.silences.iter().find(silent).map(|silence| silence.saves)
+    }
+
+    /// Not to have been noticed by some sensors of a post where others did.
+    pub(crate) fn lacking(&self, post: usize, kinds: Kinds, span: &Span, last: bool) -> f64 {
+        let Some(expected) = self.expected.get(post) else { return 0.0 };
+        let mut cost = 0.0;
+        for (kind, missed) in expected.iter().filter(|(kind, _)| !kinds.has(*kind)) {
+            let due = if *kind != ReadingKind::Radiation {
+                DUE_S
+            } else if last {
+                STOOD_DUE_S
+            } else {
+                PORTAL_DUE_S
+            };
+            if *kind == ReadingKind::Presence || (!span.open && seconds(span.to, self.now) > due) {
+                let until = if span.open { self.now } else { span.to.saturating_add(NOTICED_MS) };
+                let during = (span.from, until);
+                cost += missed - self.is_silent(post, *kind, during).unwrap_or(0.0);
+            }
+        }
+        // A tractor is read from the front and its trailer from the rear.
+        let passed = !span.open && seconds(span.to, self.now) > DUE_S;
+        let read = kinds.has(ReadingKind::Plate) && passed;
+        let ends = self.views.get(post).filter(|_| read).into_iter().flatten().zip(View::ALL);
+        cost += ends.filter(|(_, view)| kinds.0 & Kinds::end(**view) == 0).map(|(cost, _)| cost).sum::<f64>();
+        cost.min(8.0)
+    }
+
+    /// Not to have been noticed yet, or any more, after `last`.
+    pub(crate) fn to_come(&self, last: usize, span: &Span, overtaken: bool) -> f64 {
+        let most = self.unseen(last + 1, self.plan.posts(), (span.to, self.now)).min(SENT_OUT);
+        if overtaken || most == 0.0 {
+            return most;
+        }
+        if span.open {
+            return 0.0;
+        }
+        // To have stood for so long is as seldom on the way as before it is noticed again.
+        let next = (last + 1..self.plan.posts()).find(|post| self.has_loop(*post));
+        let Some(next) = next.or_else(|| (last + 1..self.plan.posts()).rfind(|post| self.is_fitted(*post)))
+        else {
+            return 0.0;
+        };
+        let Some([any, looped]) = self.ways.get(last * self.plan.posts() + next) else { return 0.0 };
+        let way = if span.by_presence { looped } else { any };
+        let ahead = self.seen.iter().rev().find(|seen| seen.post == next && seen.span.by_presence);
+        let blocked = ahead.map(|seen| if seen.span.open { self.now } else { seen.span.to });
+        let taken = way.taken(seconds(span.to, self.now), blocked.map(|left| seconds(span.to, left)), true);
+        // Who has reached the next loop since was before this one, where one after the other stops.
+        let before = ahead.filter(|seen| !span.by_presence && seen.span.from > span.from);
+        let alone = before.map_or(0.0, |seen| {
+            let since = |at: u64| seconds(span.from, at);
+            way.late(since(seen.span.from), seen.blocked.map(since))
+        });
+        ((taken - STILL).max(0.0) + alone).min(most)
+    }
+
+    fn is_fitted(&self, post: usize) -> bool {
+        let now = (self.now, self.now);
+        let kinds = self.expected.get(post);
+        kinds.is_some_and(|kinds| kinds.iter().any(|(kind, _)| self.is_silent(post, *kind, now).is_none()))
+    }
+
+    fn has_loop(&self, post: usize) -> bool {
+        let kinds = self.expected.get(post);
+        let now = (self.now, self.now);
+        kinds.is_some_and(|kinds| kinds.iter().any(|(kind, _)| *kind == ReadingKind::Presence))
+            && self.is_silent(post, ReadingKind::Presence, now).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::travel::Travel;
+    use crate::{Checkpoint, Direction, Lane, LaneId, SensorPlace, Station, StationId};
+    use interface::SensorId;
+
+    fn plan() -> Plan {
+        let (lane, names) = (LaneId("in-1".into()), ["entry", "exit"]);
+        let station = |(n, name): (usize, &&str)| Station {
+            id: StationId((*name).into()),
+            position_m: 30.0 * f64::from(u8::try_from(n).unwrap()),
+            required: Vec::new(),
+            deadline_ms: 60_000,
+        };
+        let place = |name: &&str| {
+            let place = SensorPlace {
+                lane: lane.clone(),
+                station: StationId((*name).into()),
+                readings: vec![ReadingKind::Presence],
+                view: None,
+                box_clock: false,
+            };
+            (SensorId((*name).into()), place)
+        };
+        let stations = names.iter().enumerate().map(station).collect();
+        let checkpoint = Checkpoint {
+            lanes: vec![Lane { id: lane.clone(), direction: Direction::In, stations }],
+            sensors: names.iter().map(place).collect(),
+            ..Checkpoint::default()
+        };
+        Plan::all(&checkpoint).remove(&lane).unwrap()
+    }
+
+    #[test]
+    fn a_lost_sensor_excuses_those_who_passed_while_it_was_silent_and_no_others() {
+        let (plan, travel) = (plan(), Travel::default());
+        let offline = |station: usize, _| (station == 0).then_some((1_000_000, 1_100_000));
+        let scene = Scene::new(&plan, &travel, 2_000_000, &[], &offline, &|_, _| 0);
+        let entry = |during| scene.unseen(0, 3, during);
+        assert!(entry((1_010_000, 1_050_000)) == 0.0);
+        assert!(entry((900_000, 950_000)) > 4.0 && entry((1_200_000, 1_250_000)) > 4.0);
+        assert!(scene.unseen(3, 6, (1_010_000, 1_050_000)) > 4.0);
+    }
+}
