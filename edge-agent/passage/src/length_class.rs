@@ -179,6 +179,14 @@ mod tests {
         }
         let (short, long) = (classes.over(0, 1.2), classes.over(0, 4.5));
         assert!(short[0] > 0.0 && short[1] < -1.0 && long[1] > 0.0 && long[0] < -1.0);
+        // A slow lane: what one loop taught is believed of the others, too.
+        let mut slow = LengthClasses::default();
+        for _ in 0..40 {
+            slow.learn(0, 5.0, [0.0, -OTHERWISE]);
+            slow.learn(0, 20.0, [-OTHERWISE, 0.0]);
+        }
+        let (before, after) = (LengthClasses::default().over(3, 5.0), slow.over(3, 5.0));
+        assert!(before[1] > before[0] && after[0] > after[1], "{before:?} {after:?}");
         // A car that was over a loop like a lorry costs, a car like a car speaks for itself; one reading says nothing.
         assert!(classes.cost([long, [0.0, -OTHERWISE]].into_iter()) > 1.0);
         assert!(classes.cost([short, [0.0, -OTHERWISE]].into_iter()) < 0.0);
