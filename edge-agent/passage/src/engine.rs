@@ -182,6 +182,11 @@ impl Engine {
         lane.settle(plan, out);
     }
 
+    /// All lanes that have seen something.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = (&LaneId, &Plan, &LaneState)> {
+        self.lanes.iter().filter_map(|(id, lane)| Some((id, self.plans.get(id)?, lane)))
+    }
+
     fn lane(&mut self, id: &LaneId) -> Option<(&Plan, &mut LaneState)> {
         let plan = self.plans.get(id)?;
         Some((plan, self.lanes.entry(id.clone()).or_default()))

@@ -27,6 +27,7 @@
 //!    seals, publishes, amends and closes passages; `deciding` carries out decisions.
 
 mod alignment;
+mod appraisal;
 mod clock_offset;
 mod deciding;
 mod doubts;
@@ -56,6 +57,7 @@ mod unnoticed;
 mod visits;
 mod whereabouts;
 
+pub use appraisal::{Course, Difference};
 pub use engine::Engine;
 pub use layout::{Checkpoint, Direction, Lane, LaneId, SensorPlace, Station, StationId, Timing};
 pub use report::{

@@ -47,6 +47,9 @@ pub(crate) struct SoFar {
     overtaken: f64,
 }
 
+/// What a part of a cost is called.
+pub(crate) type Term = &'static str;
+
 /// All visits of a course at one post.
 struct Stop {
     post: usize,
@@ -73,13 +76,17 @@ impl Stop {
 impl Scene<'_> {
     /// What it costs to say that these visits are of one vehicle. `overtaken`: a later vehicle was further on.
     pub fn cost(&self, course: &[usize], overtaken: bool) -> f64 {
-        let so_far = self.remembered(course, || self.so_far(course));
+        let so_far = self.remembered(course, || self.so_far(course, &mut |_, _| {}));
         so_far.cost + if overtaken { so_far.overtaken } else { so_far.waiting }
     }
 
-    /// What a course costs by where it has been, and by where it has not been yet.
-    fn so_far(&self, course: &[usize]) -> SoFar {
+    /// What a course costs by where it has been, and by where it has not been yet. Each part is told to `told`, with its name.
+    fn so_far(&self, course: &[usize], told: &mut impl FnMut(Term, f64)) -> SoFar {
         let mut cost = 0.0;
+        let mut add = |term: Term, part: f64| {
+            cost += part;
+            told(term, part);
+        };
         let mut before: Option<Stop> = None;
         let mut size = Size::default();
         let mut odds: Vec<Odds> = Vec::new();
@@ -92,12 +99,12 @@ impl Scene<'_> {
             let mut here = first.size;
             let mut measured = first.odds;
             while let Some(next) = visits.next_if(|next| next.post == post) {
-                cost += again(last, next);
+                add("again", again(last, next));
                 if span.by_presence && !span.open && !next.span.by_presence {
                     // By its loop it has left.
-                    cost += (0.2 * (seconds(span.to, next.span.from) - 3.0)).clamp(0.0, 8.0);
+                    add("again", (0.2 * (seconds(span.to, next.span.from) - 3.0)).clamp(0.0, 8.0));
                 }
-                cost += TWO_RESULTS * f64::from((kinds.0 & next.kinds.0 & Kinds::SINGLE).count_ones());
+                add("again", TWO_RESULTS * f64::from((kinds.0 & next.kinds.0 & Kinds::SINGLE).count_ones()));
                 kinds.0 |= next.kinds.0;
                 let parts = span.by_presence && next.span.by_presence;
                 measured = length_class::both(measured, next.odds);
@@ -117,35 +124,45 @@ impl Scene<'_> {
             if span.by_presence && !span.open && span.sure == (true, true) {
                 odds.push(self.travel.classes.over(post, seconds(span.from, span.to)));
             }
-            cost += close_behind(first) + self.lacking(post, kinds, &span, visits.peek().is_none());
+            add("close behind", close_behind(first));
+            add("lacking", self.lacking(post, kinds, &span, visits.peek().is_none()));
             let stop = Stop { post, span, passed: first.results(), told: first.span.to };
-            cost += match &before {
-                None => self.joined(post, &span),
+            match &before {
+                None => add("joined", self.joined(post, &span)),
                 Some(old) => {
                     let beyond = visits.peek().copied();
-                    self.unseen(old.post + 1, post, (old.span.to.min(span.from), span.from)).min(MISSED)
-                        + changed(first)
-                        + self.travel(old, &stop)
-                        + self.taken(old, &stop, first.blocked, beyond)
-                        + self.alone(old, &stop, first, last)
+                    let during = (old.span.to.min(span.from), span.from);
+                    add("unseen", self.unseen(old.post + 1, post, during).min(MISSED));
+                    add("changed", changed(first));
+                    add("travel", self.travel(old, &stop));
+                    add("taken", self.taken(old, &stop, first.blocked, beyond));
+                    add("alone", self.alone(old, &stop, first, last));
                 }
             };
             before = Some(stop);
         }
-        let mut found = SoFar {
-            cost: cost
-                + size.contradiction()
-                + self.travel.classes.cost(odds.into_iter())
-                + self.names(course),
-            waiting: 0.0,
-            overtaken: 0.0,
-        };
+        add("size", size.contradiction());
+        add("class", self.travel.classes.cost(odds.into_iter()));
+        add("names", self.names(course));
+        let mut found = SoFar { cost, waiting: 0.0, overtaken: 0.0 };
         if let Some(Stop { post, span, .. }) = before {
             let away = if self.visits(course).any(|seen| seen.away) { SENT_AWAY } else { 1.0 };
             found.waiting = self.to_come(post, &span, false) * away;
             found.overtaken = self.to_come(post, &span, true) * away;
         }
         found
+    }
+
+    /// The parts of what a course costs, by name.
+    pub fn terms(&self, course: &[usize], overtaken: bool) -> Vec<(Term, f64)> {
+        let mut terms: Vec<(Term, f64)> = Vec::new();
+        let found =
+            self.so_far(course, &mut |term, part| match terms.iter_mut().find(|(known, _)| *known == term) {
+                Some((_, sum)) => *sum += part,
+                None => terms.push((term, part)),
+            });
+        terms.push(("to come", if overtaken { found.overtaken } else { found.waiting }));
+        terms
     }
 
     /// What the visits of a course cost if they are nobody's.

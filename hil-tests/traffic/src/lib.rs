@@ -9,6 +9,7 @@
 
 pub mod baselines;
 mod check;
+mod costs;
 mod drive;
 mod journal;
 mod layout;
@@ -21,6 +22,7 @@ mod table;
 mod vehicle;
 
 pub use check::check_journal;
+pub use costs::explain_costs;
 pub use drive::{Manner, Visit};
 pub use journal::{Origin, Traffic, Wanted, generate};
 pub use layout::{LAYOUTS, LanePlan, Layout, Place, Role, Sensor};

@@ -46,6 +46,9 @@ struct Arguments {
     /// List so many observations that are in the wrong place, the worst first, with the truth.
     #[arg(long, default_value_t = 0)]
     explain_failures: usize,
+    /// Say for each mistake what the engine's solution costs and what the truth would cost, part by part.
+    #[arg(long)]
+    explain_costs: bool,
     /// Write site.toml, journal.jsonl and truth.jsonl into this folder (of the first seed).
     #[arg(long)]
     out: Option<PathBuf>,
@@ -107,6 +110,9 @@ fn main() -> anyhow::Result<()> {
             if index == 0 && arguments.explain_failures > 0 && !failures.is_empty() {
                 println!("seed {seed}: {} observations in the wrong place", failures.len());
                 println!("{}", explain(&traffic, &outcome, &failures, arguments.explain_failures));
+            }
+            if index == 0 && arguments.explain_costs && !failures.is_empty() {
+                println!("seed {seed}:\n{}", traffic::explain_costs(&traffic, &failures));
             }
             if index == 0 && arguments.seeds > 1 {
                 println!(
