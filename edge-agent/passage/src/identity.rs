@@ -67,22 +67,6 @@ fn look(character: char) -> u8 {
     }
 }
 
-/// How much two names at this distance speak for (negative) or against one vehicle. The unit is that of
-/// [`scoring`](crate::scoring).
-pub(crate) fn cost(distance: f64) -> f64 {
-    if distance == 0.0 {
-        -7.0
-    } else if distance < SAME {
-        -6.0
-    } else if distance <= 1.0 {
-        -3.0
-    } else if distance <= 2.0 {
-        2.0
-    } else {
-        6.0
-    }
-}
-
 /// Whether a text may be a registration plate: every plate has a digit, and lettering on vehicles (the maker's name) has none.
 pub(crate) fn is_plate(text: &str) -> bool {
     text.chars().filter(|character| character.is_alphanumeric()).count() >= 3

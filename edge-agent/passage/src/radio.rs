@@ -1,6 +1,8 @@
 //! Radio (tags, seals) hears vehicles that are elsewhere: its contacts are aligned with the passages by their last good
 //! reception, after everything else, and are no evidence for the order.
 
+use std::collections::BTreeMap;
+
 use crate::alignment::{Choice, Costs, IMPOSSIBLE, align};
 use crate::group::{Group, Mark, Track};
 use crate::lane::{LaneState, MAX_ENTRIES};
@@ -22,6 +24,11 @@ const INERTIA: f64 = 0.3;
 /// Vehicles of a lane are heard within this much of each other, dB.
 const WEAKER_DB: f64 = 7.0;
 
+/// What other readers that heard the same name say at most against a vehicle, nats: it may have come again.
+const ELSEWHERE: f64 = 4.0;
+/// What it costs more to say that nobody in the lane has a name which two readers heard.
+const HEARD_TWICE: f64 = 3.0;
+
 /// Where a group is to go.
 struct Move {
     group: usize,
@@ -40,32 +47,25 @@ impl LaneState {
                 tracks.push(group.track.clone());
             }
         }
+        let heard = self.heard(plan, &tracks);
         for track in tracks {
-            for step in self.judge_radio(plan, &track) {
+            for step in self.judge_radio(plan, &track, &heard) {
                 self.move_contact(step);
             }
         }
     }
 
-    /// What should happen to the contacts of one radio sensor. Each vehicle is heard last when it is there, so contacts are in
-    /// driving order by their last good reception.
-    fn judge_radio(&self, plan: &Plan, track: &Track) -> Vec<Move> {
-        let opens = |group: &Group| self.stands(plan, group);
-        let mut order: Vec<usize> = (0..self.groups.len())
-            .filter(|index| {
-                self.groups.get(*index).is_some_and(|group| group.track == *track && !opens(group))
-            })
-            .collect();
-        order.sort_by_key(|index| self.groups.get(*index).map(|group| (group.anchor_ms(), group.number)));
-        let groups: Vec<&Group> = order.iter().filter_map(|index| self.groups.get(*index)).collect();
+    /// How well each contact fits each passage, by the number of its group.
+    fn heard(&self, plan: &Plan, tracks: &[Track]) -> BTreeMap<u64, Vec<Fit>> {
         let sightings = Sightings::of(&self.passages, &self.groups, plan);
-        let contexts = sightings.contexts(self, plan, track);
-        let at_m = plan.position_m(track.station);
-        let fit = |group: &Group| -> Vec<Fit> {
-            let lock = self.lock_of(group);
-            let pairs = self.passages.iter().zip(&contexts);
-            pairs
-                .map(|(passage, context)| {
+        let mut heard = BTreeMap::new();
+        for track in tracks {
+            let contexts = sightings.contexts(self, plan, track);
+            let at_m = plan.position_m(track.station);
+            for group in self.groups.iter().filter(|group| group.track == *track) {
+                let lock = self.lock_of(group);
+                let pairs = self.passages.iter().zip(&contexts);
+                let fits = pairs.map(|(passage, context)| {
                     if let Some(lock) = lock {
                         let cost = if lock == passage.number { 0.0 } else { IMPOSSIBLE };
                         return Fit { cost, time: When::Unknown, identity: None };
@@ -76,10 +76,58 @@ impl LaneState {
                         fit.cost = IMPOSSIBLE;
                     }
                     fit
-                })
-                .collect()
-        };
-        let fits: Vec<Vec<Fit>> = groups.iter().map(|group| fit(group)).collect();
+                });
+                heard.insert(group.number, fits.collect());
+            }
+        }
+        heard
+    }
+
+    /// What other readers say of each passage that heard the same name: by how much it fits them worse than the best one.
+    fn elsewhere(&self, group: &Group, heard: &BTreeMap<u64, Vec<Fit>>) -> Option<Vec<f64>> {
+        let Mark::Key { key, .. } = &group.mark else { return None };
+        let mut sum: Option<Vec<f64>> = None;
+        for other in self.groups.iter().filter(|other| {
+            other.track != group.track
+                && other.track.kind == group.track.kind
+                && matches!(&other.mark, Mark::Key { key: known, .. } if known == key)
+        }) {
+            let Some(fits) = heard.get(&other.number) else { continue };
+            let best = fits.iter().map(|fit| fit.cost).fold(IMPOSSIBLE, f64::min);
+            let sum = sum.get_or_insert_with(|| vec![0.0; fits.len()]);
+            for (slot, fit) in sum.iter_mut().zip(fits) {
+                *slot = (*slot + fit.cost - best).min(ELSEWHERE);
+            }
+        }
+        sum
+    }
+
+    /// What should happen to the contacts of one radio sensor. Each vehicle is heard last when it is there, so contacts are in
+    /// driving order by their last good reception.
+    fn judge_radio(&self, plan: &Plan, track: &Track, heard: &BTreeMap<u64, Vec<Fit>>) -> Vec<Move> {
+        let opens = |group: &Group| self.stands(plan, group);
+        let mut order: Vec<usize> = (0..self.groups.len())
+            .filter(|index| {
+                self.groups.get(*index).is_some_and(|group| group.track == *track && !opens(group))
+            })
+            .collect();
+        order.sort_by_key(|index| self.groups.get(*index).map(|group| (group.anchor_ms(), group.number)));
+        let groups: Vec<&Group> = order.iter().filter_map(|index| self.groups.get(*index)).collect();
+        let sightings = Sightings::of(&self.passages, &self.groups, plan);
+        let contexts = sightings.contexts(self, plan, track);
+        let others: Vec<Option<Vec<f64>>> = groups.iter().map(|group| self.elsewhere(group, heard)).collect();
+        let fits: Vec<Vec<Fit>> = groups
+            .iter()
+            .zip(&others)
+            .map(|(group, other)| {
+                let mut fits = heard.get(&group.number).cloned().unwrap_or_default();
+                for (fit, more) in fits.iter_mut().zip(other.iter().flatten()) {
+                    fit.cost = (fit.cost + more).min(IMPOSSIBLE);
+                    fit.identity = (*more < ELSEWHERE / 2.0).then_some("same");
+                }
+                fits
+            })
+            .collect();
         let pairs = groups.iter().zip(groups.iter().skip(1));
         let repeat = std::iter::once(0.0).chain(pairs.map(|(group, next)| scoring::repeat(group, next)));
         let missed = vec![scoring::missed(track.kind); self.passages.len()];
@@ -87,11 +135,13 @@ impl LaneState {
             pair: fits.iter().map(|fits| fits.iter().map(|fit| fit.cost).collect()).collect(),
             ghost: groups
                 .iter()
-                .map(|group| {
+                .zip(&others)
+                .map(|(group, other)| {
                     if self.lock_of(group).is_some() {
                         IMPOSSIBLE
                     } else {
-                        scoring::ghost(group) - self.weakness(plan, group)
+                        let twice = if other.is_some() { HEARD_TWICE } else { 0.0 };
+                        scoring::ghost(group) + twice - self.weakness(plan, group)
                     }
                 })
                 .collect(),

@@ -37,6 +37,12 @@ const GONE: f64 = 4.0;
 const TAG_EARLY_S: f64 = 6.0;
 /// What it costs at most to say that a seal was not heard when its vehicle was at the station, or still when it had left.
 const SILENT: f64 = 2.5;
+/// What it costs beside that if it was not heard at all while its vehicle stood there.
+const UNHEARD: f64 = 2.5;
+/// What a second costs that a tag was heard first after its vehicle had come onto the loop, and at most.
+const TAG_ALREADY: (f64, f64) = (0.25, 2.5);
+/// What it costs to have a name beside one that another reader heard.
+const ANOTHER_NAME: f64 = 1.0;
 /// A reading while the loop is covered, or a loop edge while another sensor sees the vehicle.
 const TOGETHER: f64 = -1.0;
 
@@ -143,27 +149,32 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
         let silent = stay.map_or(0.0, |span| silent(at, span));
         0.6 * good + 0.4 * first + silent + context.size.sealed()
     } else {
-        stay.map_or(good, |span| behind_windscreen(at, span))
+        stay.map_or(good, |span| behind_windscreen(group.first_ms, at, span))
     };
     let gone = if context.overtaken.is_some_and(|since| at > since) { GONE } else { 0.0 };
-    let (named, identity) = by_key(group, context);
-    Fit { cost: (cost + gone + named).min(IMPOSSIBLE), time, identity }
+    let named = by_key(group, context);
+    Fit { cost: (cost + gone + named).min(IMPOSSIBLE), time, identity: None }
 }
 
 /// A seal is heard of the vehicle that is at the station, and of those behind it: what speaks against its last reception
-/// being from before its vehicle came, or from after it left.
+/// being from before its vehicle came, or from after it left. Who stands there for a while is heard meanwhile, as often as
+/// before.
 fn silent(at: u64, span: &Span) -> f64 {
     let early = seconds(at, span.from);
     let late = if span.open { 0.0 } else { seconds(span.to, at) - 2.0 };
-    (0.1 * early.max(late)).clamp(0.0, SILENT)
+    let missed =
+        if early > 0.0 && !span.open { (0.1 * seconds(span.from, span.to)).min(UNHEARD) } else { 0.0 };
+    (0.1 * early.max(late)).clamp(0.0, SILENT) + missed
 }
 
-/// What it costs that the tag of a vehicle which was on the loop like this was heard well so much before or after.
-fn behind_windscreen(at: u64, span: &Span) -> f64 {
+/// What it costs that the tag of a vehicle which was on the loop like this was heard first, and well for the last time, then.
+fn behind_windscreen(first: u64, at: u64, span: &Span) -> f64 {
     let early = seconds(at, span.from).max(0.0);
     let late = if span.open { 0.0 } else { seconds(span.to, at).max(0.0) };
+    // It was there already, and heard only then.
+    let already = (TAG_ALREADY.0 * (seconds(span.from, first) - 3.0)).clamp(0.0, TAG_ALREADY.1);
     let outside = 0.3 * (early - TAG_EARLY_S).max(0.0) + 0.6 * (late - 1.0).max(0.0);
-    (outside + 0.03 * early + 0.1 * late).min(9.0)
+    (outside + already + 0.03 * early + 0.1 * late).min(9.0)
 }
 
 /// When the vehicles before and behind one were at the loop of a station, monotonic milliseconds.
@@ -276,15 +287,12 @@ fn radiation(group: &Group, span: &Span) -> (f64, When) {
     (cost.min(IMPOSSIBLE) + TOGETHER, When::After(late.max(0.0)))
 }
 
-/// What the name of a radio contact says: heard before at another reader, the vehicle is the same.
-fn by_key(group: &Group, context: &Context<'_>) -> (f64, Option<&'static str>) {
-    let Mark::Key { key, .. } = &group.mark else { return (0.0, None) };
+/// What it costs that another reader heard other names of this kind from the vehicle, but not this one: it can have several tags
+/// and seals.
+fn by_key(group: &Group, context: &Context<'_>) -> f64 {
+    let Mark::Key { key, .. } = &group.mark else { return 0.0 };
     let mut same_kind = context.keys.iter().filter(|(kind, _)| *kind == group.track.kind).peekable();
-    if same_kind.peek().is_none() {
-        return (0.0, None);
-    }
-    // A vehicle can have several tags and seals: another one says little.
-    if same_kind.any(|(_, known)| known == key) { (identity::cost(0.0), Some("same")) } else { (1.0, None) }
+    if same_kind.peek().is_some() && same_kind.all(|(_, known)| known != key) { ANOTHER_NAME } else { 0.0 }
 }
 
 /// What it costs to say that a group belongs to nobody.
@@ -396,8 +404,8 @@ mod tests {
     #[test]
     fn a_tag_is_of_the_vehicle_that_comes_rather_than_of_the_one_that_has_left() {
         let (before, its) = (on_the_loop(10_000, 20_000), on_the_loop(29_000, 40_000));
-        assert!(behind_windscreen(24_000, &its) < behind_windscreen(24_000, &before));
-        assert!(behind_windscreen(30_000, &its) == 0.0);
-        assert!(behind_windscreen(12_000, &before) == 0.0);
+        assert!(behind_windscreen(23_000, 24_000, &its) < behind_windscreen(23_000, 24_000, &before));
+        assert!(behind_windscreen(28_000, 30_000, &its) == 0.0);
+        assert!(behind_windscreen(11_000, 12_000, &before) == 0.0);
     }
 }
