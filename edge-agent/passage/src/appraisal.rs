@@ -151,7 +151,13 @@ fn describe(lane: &LaneState, scene: &Scene<'_>, course: &[usize], overtaken: bo
             if seen.span.open { "...".to_owned() } else { (seen.span.to / 100).to_string() },
             sure(seen.span.sure.1),
             words.join(","),
-            if seen.lock.is_some() { " held" } else { "" },
+            if seen.lock.is_some() {
+                " locked"
+            } else if seen.tie.is_some() {
+                " told"
+            } else {
+                ""
+            },
             if seen.away { " away" } else { "" },
         ));
         let items = seen.members.iter().filter_map(|member| lane.groups.get(*member)).flat_map(|g| &g.items);
@@ -160,7 +166,7 @@ fn describe(lane: &LaneState, scene: &Scene<'_>, course: &[usize], overtaken: bo
     let ghost: f64 = scene.visits(course).map(|seen| seen.ghost).sum();
     let terms = scene.terms(course, overtaken);
     let cost: f64 = terms.iter().map(|(_, part)| part).sum();
-    let held = scene.lock(course).is_some();
+    let held = scene.is_held(course);
     if ghost < cost && !held {
         told.cost = ghost;
         told.parts.insert("nobody", ghost);

@@ -1,20 +1,104 @@
-//! When something really happened, from what the device says and when it arrived.
+//! When something really happened, from what the device says and when it arrived. Results that always come some seconds after
+//! their device time are of a device that takes so long, or of one whose clock is off: the loops of its station tell which.
 
-use interface::{Stamp, UtcMs};
+use std::collections::VecDeque;
+
+use interface::{Reading, Stamp, UtcMs, View};
 use serde::{Deserialize, Serialize};
+
+use crate::scoring::seconds;
 
 /// A result is never placed further back than this before its arrival; what claims more has a wrong clock.
 const LATEST_MS: u64 = 120_000;
 /// The offset is the smallest of the last one to two times this many results, so that a clock that was set is followed.
 const WINDOW: u32 = 64;
+/// Two times of one result that are nearer to each other say nothing, milliseconds.
+const NEAR_MS: u64 = 700;
+/// What happened at a loop is known so long after a result, milliseconds.
+const KNOWN_MS: u64 = 60_000;
+/// Results that wait for that.
+const WAITING: usize = 32;
+/// One result says at most so much for one time and against the other, seconds off; and so much makes sure, and the most.
+const OFF_S: f64 = 5.0;
+const SURE_S: f64 = 3.0;
+const MOST_S: f64 = 30.0;
+/// Where a vehicle is when a result of its passage over a loop is told, before and after, milliseconds: its front plate is read
+/// when it comes onto the loop, its rear plate and its radiation when it leaves it, anything else while it is there.
+const FRONT_MS: (u64, u64) = (3_500, 2_000);
+const REAR_MS: (u64, u64) = (1_000, 3_000);
+const PASSED_MS: (u64, u64) = (300, 300);
+const THERE_MS: (u64, u64) = (0, 1_000);
 
 /// Offset between a device's clock and the box's monotonic one: the lower envelope of arrival minus device time, since a
 /// result can be late but never early.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ClockOffset {
     smallest: Option<i64>,
     smallest_before: Option<i64>,
     count: u32,
+    /// How much better device times fit the loops of the station than times by the least lag, seconds, over all results.
+    #[serde(default)]
+    in_favour: f64,
+    /// The device's clock is taken to be that of the box.
+    #[serde(default)]
+    is_right: bool,
+    #[serde(default)]
+    waiting: VecDeque<Waiting>,
+}
+
+/// When a vehicle was at a place, monotonic milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Occupied {
+    pub rise: Option<u64>,
+    pub fall: Option<u64>,
+    /// How far these times may be off, seconds.
+    pub inexact_s: f64,
+}
+
+/// A result whose two times are to be held against the loops of its station, monotonic milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Waiting {
+    by_lag: u64,
+    by_clock: u64,
+    known: u64,
+    role: Role,
+}
+
+/// Where on a loop the vehicle is that a result is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Role {
+    Comes,
+    Leaves,
+    Passed,
+    There,
+}
+
+impl Role {
+    fn of(reading: &Reading) -> Option<Self> {
+        match reading {
+            Reading::Tag { .. } | Reading::Seal { .. } | Reading::Presence { .. } | Reading::Anomaly(_) => {
+                None
+            }
+            Reading::Plate(plate) if plate.view == View::Front => Some(Self::Comes),
+            Reading::Plate(_) => Some(Self::Leaves),
+            Reading::Radiation { .. } => Some(Self::Passed),
+            _ => Some(Self::There),
+        }
+    }
+
+    /// How far a time is from where it should be beside an occupancy, seconds.
+    fn off(self, at: u64, (rise, fall): (Option<u64>, Option<u64>)) -> Option<f64> {
+        let around = |edge: Option<u64>, (before, after): (u64, u64)| {
+            edge.map(|edge| (edge.saturating_sub(before), edge.saturating_add(after)))
+        };
+        let (from, to) = match self {
+            Self::Comes => around(rise, FRONT_MS)?,
+            Self::Leaves => around(fall, REAR_MS)?,
+            Self::Passed => around(fall, PASSED_MS)?,
+            Self::There => (rise?.saturating_sub(THERE_MS.0), fall?.saturating_add(THERE_MS.1)),
+        };
+        Some(seconds(at, from).max(seconds(to, at)).max(0.0))
+    }
 }
 
 impl ClockOffset {
@@ -31,6 +115,52 @@ impl ClockOffset {
         let best = [self.smallest, self.smallest_before].into_iter().flatten().min().unwrap_or(offset);
         let late = u64::try_from(offset.saturating_sub(best)).unwrap_or(0);
         if late > LATEST_MS { arrival_ms } else { arrival_ms.saturating_sub(late) }
+    }
+
+    /// When a result happened that arrives now: by the least lag or, once that is known to fit better, by the device's clock as
+    /// it is.
+    pub fn time(&mut self, arrival: &Stamp, now: u64, device_at: UtcMs, reading: &Reading) -> u64 {
+        let by_lag = self.place(now, device_at);
+        let by_clock = place_by_box_clock(arrival, device_at);
+        if by_lag > by_clock.saturating_add(NEAR_MS)
+            && let Some(role) = Role::of(reading)
+        {
+            if self.waiting.len() >= WAITING {
+                self.waiting.pop_front();
+            }
+            self.waiting.push_back(Waiting { by_lag, by_clock, known: now.saturating_add(KNOWN_MS), role });
+        }
+        if self.is_right { by_clock } else { by_lag }
+    }
+
+    /// Whether there is something to compare.
+    pub fn is_due(&self, now: u64) -> bool {
+        self.waiting.front().is_some_and(|result| result.known <= now)
+    }
+
+    /// Holds the results whose surroundings are known by now against the occupancies of the station's loops, rising and falling
+    /// edge. Says by how much what was placed before is to be moved, milliseconds, if it was found out that the clock is right,
+    /// or that it is not.
+    pub fn compare(&mut self, now: u64, occupancies: &[Occupied]) -> Option<i64> {
+        let mut moved = None;
+        while let Some(result) = self.waiting.pop_front_if(|result| result.known <= now) {
+            let off = |at: u64| {
+                let all = occupancies.iter().filter_map(|there| {
+                    let off = result.role.off(at, (there.rise, there.fall))?;
+                    Some((off - there.inexact_s).max(0.0))
+                });
+                all.min_by(f64::total_cmp).map(|off| off.min(OFF_S))
+            };
+            let (Some(by_lag), Some(by_clock)) = (off(result.by_lag), off(result.by_clock)) else { continue };
+            self.in_favour = (self.in_favour + by_lag - by_clock).clamp(-MOST_S, MOST_S);
+            let shift = i64::try_from(result.by_lag.saturating_sub(result.by_clock)).unwrap_or(0);
+            if !self.is_right && self.in_favour > SURE_S {
+                (self.is_right, moved) = (true, Some(-shift));
+            } else if self.is_right && self.in_favour < -SURE_S {
+                (self.is_right, moved) = (false, Some(shift));
+            }
+        }
+        moved
     }
 }
 

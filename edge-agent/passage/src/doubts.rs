@@ -28,6 +28,19 @@ type Rival = (f64, Option<u64>);
 impl LaneState {
     /// Finds out how sure everything is that belongs to a passage.
     pub fn find_doubts(&mut self, plan: &Plan, number: u64) {
+        let name = |number: u64| self.passages.iter().find(|passage| passage.number == number);
+        let own = name(number);
+        if let Some((own, whole)) = own.and_then(|own| Some((own.id.clone(), name(own.part_of?)?.id.clone())))
+        {
+            for group in self.groups.iter_mut().filter(|group| group.owner == Some(number)) {
+                group.doubtful = true;
+                group.candidates = vec![own.clone(), whole.clone()];
+                group.why = "opened a passage that has turned out to be part of another one".to_owned();
+                (group.margin, group.alternatives) =
+                    (None, vec![Alternative { passage: Some(whole.clone()), cost: 0.0 }]);
+            }
+            return;
+        }
         for finding in self.findings(plan, number) {
             let Some(group) = self.groups.get_mut(finding.group) else { continue };
             group.margin = finding.alternatives.first().map(|next| next.cost);

@@ -249,6 +249,15 @@ impl Group {
         }
     }
 
+    /// It happened so much later than was thought, milliseconds.
+    pub fn shift(&mut self, by_ms: i64) {
+        self.first_ms = self.first_ms.saturating_add_signed(by_ms);
+        self.last_ms = self.last_ms.saturating_add_signed(by_ms);
+        if let Mark::Key { good_ms, .. } = &mut self.mark {
+            *good_ms = good_ms.saturating_add_signed(by_ms);
+        }
+    }
+
     /// The next vehicle has come over the loop: this one must have left it, though the edge was lost.
     pub fn assume_left(&mut self, at_ms: u64) {
         if let Mark::Occupancy { fall: fall @ None, .. } = &mut self.mark {

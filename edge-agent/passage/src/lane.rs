@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use interface::{Observation, Reading, ReadingKind, SensorId, Stamp};
 use serde::{Deserialize, Serialize};
 
-use crate::clock_offset::{self, ClockOffset};
+use crate::clock_offset::{self, ClockOffset, Occupied};
 use crate::group::{Group, Item, Mark, Track, is_alarm};
 use crate::naming::passage_id;
 use crate::passage::Passage;
 use crate::plan::Plan;
+use crate::scoring::seconds;
+use crate::sightings::Sightings;
 use crate::travel::Travel;
 use crate::{Effect, OrphanReport, PassageId, PassageState};
 
@@ -30,6 +32,9 @@ const WAIT_MS: u64 = 40_000;
 const WAIT_ALARM_MS: u64 = 15_000;
 /// How long a name waits: it may be of a vehicle that stands in the queue before the station.
 const WAIT_NAMED_MS: u64 = 150_000;
+
+/// How far a vehicle may be from where it would be if it drove evenly, of the whole time.
+const UNEVEN: f64 = 0.25;
 
 /// The last time a sensor was offline, monotonic milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +114,8 @@ impl LaneState {
             at = if plan.sensors.get(sensor).is_some_and(|(_, place)| place.box_clock) {
                 clock_offset::place_by_box_clock(&observation.stamp, device_at)
             } else {
-                self.offsets.entry(sensor.clone()).or_default().place(now, device_at)
+                let offset = self.offsets.entry(sensor.clone()).or_default();
+                offset.time(&observation.stamp, now, device_at, &observation.reading)
             };
         }
         let track = Track::of(station, &observation);
@@ -152,6 +158,68 @@ impl LaneState {
             }
         }
         self.groups.push(group);
+    }
+
+    /// Holds device times against the loops of their stations. What a device said before it was known whether its clock is off
+    /// is moved to when it happened.
+    pub fn compare_clocks(&mut self, plan: &Plan) {
+        let now = self.clock_ms;
+        let due = self.offsets.iter().filter(|(_, offset)| offset.is_due(now));
+        let due: Vec<(SensorId, usize)> =
+            due.filter_map(|(sensor, _)| Some((sensor.clone(), plan.sensors.get(sensor)?.0))).collect();
+        for (sensor, station) in due {
+            let occupied = if plan.fitted(station, ReadingKind::Presence) {
+                self.occupied(station)
+            } else {
+                self.passed_by(plan, station)
+            };
+            let Some(by) = self.offsets.get_mut(&sensor).and_then(|offset| offset.compare(now, &occupied))
+            else {
+                continue;
+            };
+            for group in self.groups.iter_mut().filter(|group| group.track.sensor == sensor) {
+                group.shift(by);
+            }
+        }
+    }
+
+    /// When the loops of a station were covered.
+    fn occupied(&self, station: usize) -> Vec<Occupied> {
+        let edges = self.groups.iter().filter(|group| group.track.station == station);
+        let edges = edges.filter_map(|group| match group.mark {
+            Mark::Occupancy { rise, fall } => {
+                Some(Occupied { rise, fall: fall.filter(|_| !group.assumed_left), inexact_s: 0.0 })
+            }
+            _ => None,
+        });
+        edges.collect()
+    }
+
+    /// When vehicles must have been at a station without a loop, if they drove evenly from the loop before to the one behind.
+    fn passed_by(&self, plan: &Plan, station: usize) -> Vec<Occupied> {
+        let sightings = Sightings::of(&self.passages, &self.groups, plan);
+        let passed = (0..self.passages.len()).filter_map(|index| {
+            let looped = |at: &usize| sightings.at(index, *at).filter(|span| span.by_presence && !span.open);
+            let (from, left) = (0..station).rev().find_map(|at| Some((at, looped(&at)?)))?;
+            let (to, reached) = (station + 1..=plan.last).find_map(|at| Some((at, looped(&at)?)))?;
+            let metres = plan.position_m(to) - plan.position_m(from);
+            let share = (plan.position_m(station) - plan.position_m(from)) / metres;
+            if !(0.0..=1.0).contains(&share) {
+                return None;
+            }
+            let between = |a: u64, b: u64| {
+                // Saturates; a share is 0 to 1.
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                let on = (seconds(a, b).max(0.0) * 1000.0 * share) as u64;
+                Some(a.saturating_add(on))
+            };
+            Some(Occupied {
+                rise: between(left.from, reached.from),
+                fall: between(left.to, reached.to),
+                inexact_s: UNEVEN * seconds(left.from, reached.from).max(0.0),
+            })
+        });
+        passed.collect()
     }
 
     /// Adds an observation to a group of its track that it surely belongs to; gives it back if there is none.

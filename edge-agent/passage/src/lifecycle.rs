@@ -43,6 +43,7 @@ impl LaneState {
     /// Does everything that is due at the lane's time, and finds when the next thing will be.
     pub fn settle(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
         (self.unplaced_ms, self.urgent) = (None, false);
+        self.compare_clocks(plan);
         self.place(plan);
         if self.wants_room {
             self.make_room(plan, out);
@@ -60,7 +61,11 @@ impl LaneState {
             self.conclude(plan, index, &sightings, out);
         }
         while let Some(index) = self.passages.iter().position(|passage| {
-            final_at(plan, passage.ended_ms, passage.sealed_ms).is_some_and(|at| at <= self.clock_ms)
+            let is_final =
+                final_at(plan, passage.ended_ms, passage.sealed_ms).is_some_and(|at| at <= self.clock_ms);
+            let whole = passage.part_of;
+            // What it is part of leans on what opened it.
+            is_final && !whole.is_some_and(|whole| self.passages.iter().any(|other| other.number == whole))
         }) {
             self.forget(plan, index, out);
         }
@@ -73,7 +78,10 @@ impl LaneState {
         let now = self.clock_ms;
         let groups = &self.groups;
         let Some(passage) = self.passages.get_mut(index) else { return };
-        if passage.state == PassageState::Abandoned && !only_at_entry(plan, index, sightings) {
+        if passage.state == PassageState::Abandoned
+            && passage.part_of.is_none()
+            && !only_at_entry(plan, index, sightings)
+        {
             passage.resume(now);
         }
         if passage.ended_ms.is_some() {
@@ -370,7 +378,8 @@ impl LaneState {
                 wake = dirty.saturating_add(plan.timing.gather_ms);
             }
             if let Some(at) = final_at(plan, passage.ended_ms, passage.sealed_ms) {
-                return wake.min(at);
+                // With what it is part of, if that is later.
+                return if passage.part_of.is_some() && at <= self.clock_ms { wake } else { wake.min(at) };
             }
             if passage.sealed_ms.is_some() {
                 wake = wake.min(passage.touched_ms.saturating_add(plan.timing.expiry_ms));

@@ -19,6 +19,10 @@ pub(crate) struct Passage {
     pub opener: u64,
     /// It was named to the outside, so it cannot vanish any more and keeps what opened it.
     pub told: bool,
+    /// Number of the passage whose vehicle this one's has turned out to be, after both were told: of this one only what opened it
+    /// remains.
+    #[serde(default)]
+    pub part_of: Option<u64>,
     /// The opening observation's time, monotonic milliseconds, as the lane placed it.
     pub opened_ms: u64,
     /// When something of it last arrived.
@@ -63,6 +67,7 @@ impl Passage {
             opened,
             opener: 0,
             told: false,
+            part_of: None,
             opened_ms,
             touched_ms: now,
             revision: 0,
@@ -105,6 +110,19 @@ impl Passage {
         self.enter(state, now);
         self.ended_ms.get_or_insert(now);
         self.sealed_ms.get_or_insert(now);
+    }
+
+    /// Its vehicle has turned out to be that of another passage, which was told as well; or not so, after all.
+    pub fn be_part_of(&mut self, whole: Option<u64>, now: u64) {
+        if std::mem::replace(&mut self.part_of, whole) == whole {
+            return;
+        }
+        self.touch(now);
+        match whole {
+            Some(_) if self.ended_ms.is_none() => self.end(PassageState::Abandoned, now),
+            None if self.state == PassageState::Abandoned => self.resume(now),
+            _ => {}
+        }
     }
 
     /// Whether it is still before its sealing, undecided.

@@ -10,7 +10,7 @@ use crate::naming::passage_id;
 use crate::passage::Passage;
 use crate::plan::Plan;
 use crate::pricing::{plates_cost, read_well};
-use crate::scene::{Courses, Scene};
+use crate::scene::{Courses, Holds, Scene};
 use crate::solving::improve;
 use crate::visits::Visits;
 use crate::{PassageState, identity};
@@ -28,6 +28,11 @@ const SURE: f64 = 1.0;
 const SAME_NAME: f64 = 4.0;
 /// Visits lean on the names of their passages, and these on the visits; this many times they are looked at again.
 const LOOKS: usize = 2;
+
+/// Whether a group opened its passage, and that is told: then it stays there.
+fn opened(owner: &Passage, group: &Group) -> bool {
+    owner.told && owner.opener == group.number
+}
 
 /// One course and the passage that it is.
 struct Place {
@@ -48,10 +53,30 @@ impl LaneState {
         self.count_entries();
     }
 
-    /// Whether a group stays where it is: it opened a passage that is told, or its passage ended a while ago.
+    /// The passage of a group, if it stays there: it opened it, and the passage is told, or that ended a while ago.
     pub fn lock_of(&self, group: &Group) -> Option<u64> {
-        let owner = self.passages.iter().find(|passage| group.owner == Some(passage.number))?;
-        (self.is_settled(owner) || (owner.told && owner.opener == group.number)).then_some(owner.number)
+        let owner = self.owner_of(group)?;
+        (self.is_settled(owner) || opened(owner, group)).then_some(owner.number)
+    }
+
+    fn owner_of(&self, group: &Group) -> Option<&Passage> {
+        self.passages.iter().find(|passage| group.owner == Some(passage.number))
+    }
+
+    /// The passage that a passage is part of, or itself.
+    fn whole<'a>(&'a self, passage: &'a Passage) -> &'a Passage {
+        let whole =
+            passage.part_of.and_then(|whole| self.passages.iter().find(|other| other.number == whole));
+        whole.unwrap_or(passage)
+    }
+
+    /// The passage whose vehicle has what a group says, for good. A passage that was decided about is not found to be part of
+    /// another one any more.
+    fn fixed_to(&self, group: &Group) -> Option<u64> {
+        let owner = self.owner_of(group)?;
+        let whole = self.whole(owner);
+        let decided = owner.decision.is_some() && opened(owner, group) && owner.part_of.is_none();
+        (self.is_settled(whole) || decided).then_some(whole.number)
     }
 
     /// Whether what a passage has will not be taken from it any more.
@@ -74,23 +99,22 @@ impl LaneState {
 
     /// The scene of all groups that are to be placed and of those that they lean on; nothing if there is nothing to do.
     pub fn scene<'a>(&'a self, plan: &'a Plan, since_ms: Option<u64>) -> Option<Scene<'a>> {
-        let fixed = |group: &Group| {
-            let owner = self.passages.iter().find(|passage| group.owner == Some(passage.number));
-            owner.is_some_and(|owner| self.is_settled(owner))
-        };
+        let fixed =
+            |group: &Group| self.owner_of(group).is_some_and(|owner| self.is_settled(self.whole(owner)));
         let standing = || self.groups.iter().enumerate().filter(|(_, group)| self.stands(plan, group));
         let since = match since_ms {
             Some(since) => since,
             None => standing().filter(|(_, group)| !fixed(group)).map(|(_, group)| group.first_ms).min()?,
         };
         let since = since.saturating_sub(NEAR_MS);
+        let whose = |group: &Group| self.owner_of(group).map(|owner| self.whole(owner).number);
         let recent: Vec<u64> = standing()
             .filter(|(_, group)| group.last_ms >= since)
-            .filter_map(|(_, group)| group.owner)
+            .filter_map(|(_, group)| whose(group))
             .collect();
         let mut by_post: Vec<Vec<usize>> = vec![Vec::new(); plan.posts()];
         for (index, group) in standing() {
-            let near = group.last_ms >= since || group.owner.is_some_and(|owner| recent.contains(&owner));
+            let near = group.last_ms >= since || whose(group).is_some_and(|owner| recent.contains(&owner));
             if let Some(slot) = by_post.get_mut(plan.post_of(&group.track)).filter(|_| near) {
                 slot.push(index);
             }
@@ -122,9 +146,14 @@ impl LaneState {
             })
         };
         let names = |index: usize, seed: usize| self.name_cost(plan, index, seed);
+        let tie = |group: &Group| {
+            self.owner_of(group).filter(|owner| opened(owner, group)).map(|owner| owner.number)
+        };
+        let lock = |group: &Group| self.fixed_to(group);
+        let holds = Holds { lock: &lock, tie: &tie, owner: &whose, away: &sent_away };
         for (post, chosen) in by_post.iter().enumerate().filter(|(_, chosen)| !chosen.is_empty()) {
             let visits = Visits::of(&self.groups, chosen, self.clock_ms, &names);
-            scene.add(post, visits, &|group| self.lock_of(group), &sent_away);
+            scene.add(post, visits, &holds);
         }
         Some(scene)
     }
@@ -133,12 +162,13 @@ impl LaneState {
     fn name_cost(&self, plan: &Plan, index: usize, seed: usize) -> f64 {
         let (Some(group), Some(seed)) = (self.groups.get(index), self.groups.get(seed)) else { return 0.0 };
         // What cannot be taken from its passage is in no visit of another one.
-        if self.lock_of(group).is_some_and(|lock| seed.owner != Some(lock))
-            || self.lock_of(seed).is_some_and(|lock| self.lock_of(group).is_some_and(|own| own != lock))
+        let whose = |group: &Group| self.owner_of(group).map(|owner| self.whole(owner).number);
+        if self.fixed_to(group).is_some_and(|lock| whose(seed) != Some(lock))
+            || self.fixed_to(seed).is_some_and(|lock| self.fixed_to(group).is_some_and(|own| own != lock))
         {
             return IMPOSSIBLE;
         }
-        let (Mark::Plate { text, view, .. }, Some(owner)) = (&group.mark, seed.owner) else { return 0.0 };
+        let (Mark::Plate { text, view, .. }, Some(owner)) = (&group.mark, whose(seed)) else { return 0.0 };
         if !identity::is_plate(text) {
             return 0.0;
         }
@@ -183,7 +213,7 @@ impl LaneState {
         let reach = scene.reach(&courses);
         let mut places: Vec<Place> = Vec::with_capacity(courses.len());
         for (course, reach) in courses.into_iter().zip(reach) {
-            let lock = scene.lock(&course);
+            let lock = scene.lock(&course).or_else(|| self.main(&scene, &course));
             let overtaken = scene.is_overtaken(&course, reach);
             let real = lock.is_some() || scene.cost(&course, overtaken) + SURE < scene.ghost(&course);
             places.push(Place {
@@ -204,6 +234,16 @@ impl LaneState {
             .collect();
         let covered: Vec<usize> = scene.seen.iter().flat_map(|seen| seen.members.iter().copied()).collect();
         self.carry_out(plan, members, &covered)
+    }
+
+    /// Of the told passages that visits of a course opened, the one that it shares most with: the others are part of it.
+    fn main(&self, scene: &Scene<'_>, course: &[usize]) -> Option<u64> {
+        let share = |tie: u64| {
+            let members = scene.visits(course).flat_map(|seen| &seen.members);
+            let own = members.filter_map(|member| self.groups.get(*member));
+            own.filter(|group| group.owner == Some(tie)).map(|group| group.items.len()).sum::<usize>()
+        };
+        scene.ties(course).min_by_key(|tie| (std::cmp::Reverse(share(*tie)), *tie))
     }
 
     /// Each course is the passage that it shares most with.
@@ -254,9 +294,16 @@ impl LaneState {
         owners.sort_unstable();
         let mut order: Vec<u64> = Vec::new();
         let mut changed = false;
+        let mut parts: Vec<(u64, Option<u64>)> = Vec::new();
         for (members, passage, at_end) in places {
             let Some(number) = passage.or_else(|| self.open(plan, &members)) else { continue };
             order.push(number);
+            for group in members.iter().filter_map(|member| self.groups.get(*member)) {
+                let opened = self.owner_of(group).filter(|owner| opened(owner, group));
+                parts.extend(
+                    opened.map(|owner| (owner.number, Some(number).filter(|main| *main != owner.number))),
+                );
+            }
             let mut room = MAX_ENTRIES;
             for member in &members {
                 let items = self.groups.get(*member).map_or(0, |group| group.items.len());
@@ -301,6 +348,11 @@ impl LaneState {
             // What only moves is no news of a vehicle: else two passages that contend for something would never end.
             if given.contains(&passage.number) {
                 passage.touched_ms = now;
+            }
+        }
+        for (number, whole) in parts {
+            if let Some(passage) = self.passages.iter_mut().find(|passage| passage.number == number) {
+                passage.be_part_of(whole, now);
             }
         }
         self.let_go(&order);

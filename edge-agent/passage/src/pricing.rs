@@ -35,6 +35,8 @@ const CHANGES_S: f64 = 5.0;
 /// takes a driver a second to follow. What a second less costs.
 const FOLLOWS_CLOSELY_S: f64 = 1.5;
 const CLOSE_BEHIND: f64 = 10.0;
+/// What it costs to say that two passages, both told, are of one vehicle.
+const TOLD_TWICE: f64 = 3.0;
 /// A plate that fits no other of its end, read well.
 const OTHER_PLATE: f64 = 6.0;
 
@@ -141,6 +143,7 @@ impl Scene<'_> {
             };
             before = Some(stop);
         }
+        add("told", self.told_twice(course));
         add("size", size.contradiction());
         add("class", self.travel.classes.cost(odds.into_iter()));
         add("names", self.names(course));
@@ -151,6 +154,19 @@ impl Scene<'_> {
             found.overtaken = self.to_come(post, &span, true) * away;
         }
         found
+    }
+
+    /// That a vehicle was told more than once, as several.
+    fn told_twice(&self, course: &[usize]) -> f64 {
+        let lock = self.lock(course);
+        let mut first = lock;
+        let mut cost = 0.0;
+        for tie in self.ties(course) {
+            if *first.get_or_insert(tie) != tie {
+                cost += TOLD_TWICE;
+            }
+        }
+        cost
     }
 
     /// The parts of what a course costs, by name.
@@ -167,7 +183,7 @@ impl Scene<'_> {
 
     /// What the visits of a course cost if they are nobody's.
     pub fn ghost(&self, course: &[usize]) -> f64 {
-        if self.lock(course).is_some() {
+        if self.is_held(course) {
             return IMPOSSIBLE;
         }
         self.visits(course).map(|seen| seen.ghost).sum()

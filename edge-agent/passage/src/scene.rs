@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     pub span: Span,
     /// Number of the passage that it cannot be taken from.
     pub lock: Option<u64>,
+    /// Number of the passage that it opened, which has been told.
+    pub tie: Option<u64>,
     /// Number of the passage that it is of at present.
     pub owner: Option<u64>,
     /// Its vehicle has been sent out of the lane, or has turned round: it is not expected further on.
@@ -55,6 +57,11 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// Whether it is, or opened, a passage that was told.
+    pub fn is_held(&self) -> bool {
+        self.lock.is_some() || self.tie.is_some()
+    }
+
     /// Whether it was only measured, by devices that tell when a vehicle has passed.
     pub fn results(&self) -> bool {
         self.kinds.0 & !Kinds::RESULTS == 0 || Plan::is_rear_post(self.post)
@@ -110,6 +117,18 @@ impl Silence {
     pub fn meets(&self, (from, to): (u64, u64)) -> bool {
         self.from <= to && from <= self.to
     }
+}
+
+/// What holds groups to passages, each by the number of one.
+pub(crate) struct Holds<'a> {
+    /// The passage that a group cannot be taken from.
+    pub lock: &'a dyn Fn(&Group) -> Option<u64>,
+    /// The passage that a group opened, which has been told.
+    pub tie: &'a dyn Fn(&Group) -> Option<u64>,
+    /// The passage whose vehicle a group is of at present.
+    pub owner: &'a dyn Fn(&Group) -> Option<u64>,
+    /// Whether the vehicle of a passage has been sent out of the lane, or has turned round.
+    pub away: &'a dyn Fn(u64) -> bool,
 }
 
 /// Everything that courses are made of.
@@ -195,13 +214,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Adds the visits of one post, in order of time.
-    pub fn add(
-        &mut self,
-        post: usize,
-        visits: Visits,
-        lock: &dyn Fn(&Group) -> Option<u64>,
-        away: &dyn Fn(u64) -> bool,
-    ) {
+    pub fn add(&mut self, post: usize, visits: Visits, holds: &Holds<'_>) {
         let mut left: Option<u64> = None;
         let mut ahead: Option<(u64, Option<u64>)> = None;
         let mut follows: Option<u64> = None;
@@ -215,9 +228,10 @@ impl<'a> Scene<'a> {
                 post,
                 members: visit.members.clone(),
                 span: visit.span,
-                lock: members.iter().find_map(|group| lock(group)),
-                owner: members.iter().find_map(|group| group.owner),
-                away: members.iter().find_map(|group| group.owner).is_some_and(away),
+                lock: members.iter().find_map(|group| (holds.lock)(group)),
+                tie: members.iter().find_map(|group| (holds.tie)(group)),
+                owner: members.iter().find_map(|group| (holds.owner)(group)),
+                away: members.iter().find_map(|group| (holds.owner)(group)).is_some_and(holds.away),
                 blocked: left,
                 follows: follows.filter(|_| visit.span.by_presence && visit.span.sure.0),
                 ahead,
@@ -354,6 +368,16 @@ impl<'a> Scene<'a> {
         self.visits(course).find_map(|seen| seen.lock)
     }
 
+    /// The told passages that visits of a course opened.
+    pub fn ties<'s>(&'s self, course: &'s [usize]) -> impl Iterator<Item = u64> + 's {
+        self.visits(course).filter_map(|seen| seen.tie)
+    }
+
+    /// Whether a course has something that is, or opened, a passage which was told.
+    pub fn is_held(&self, course: &[usize]) -> bool {
+        self.visits(course).any(Seen::is_held)
+    }
+
     /// For each course, how far any later vehicle has come.
     pub fn reach(&self, courses: &[Vec<usize>]) -> Vec<Option<usize>> {
         let mut reach = vec![None; courses.len()];
@@ -362,7 +386,7 @@ impl<'a> Scene<'a> {
             *slot = furthest;
             // A single visit may be nobody's.
             let posts = || self.visits(course).map(|seen| seen.post);
-            if posts().min() != posts().max() || self.lock(course).is_some() {
+            if posts().min() != posts().max() || self.is_held(course) {
                 furthest = furthest.max(posts().max());
             }
         }

@@ -115,9 +115,8 @@ fn exchange(scene: &mut Scene<'_>, courses: &Courses) -> bool {
     for (group, seed, more) in scene.rivals.clone() {
         let find = |member: usize| scene.seen.iter().position(|seen| seen.members.contains(&member));
         let (Some(from), Some(to)) = (find(group), find(seed)) else { continue };
-        let held =
-            |visit: usize| scene.at(visit).is_none_or(|seen| seen.lock.is_some() || seen.members.len() < 2);
-        if from == to || held(from) || scene.at(to).is_none_or(|seen| seen.lock.is_some()) {
+        let held = |visit: usize| scene.at(visit).is_none_or(|seen| seen.is_held() || seen.members.len() < 2);
+        if from == to || held(from) || scene.at(to).is_none_or(|seen| seen.is_held()) {
             continue;
         }
         let touched: Vec<usize> = (0..courses.len())
@@ -159,10 +158,8 @@ fn ruin(scene: &Scene<'_>, courses: &Courses) -> Option<Courses> {
             kept.push(course.clone());
             continue;
         }
-        let (held, free): (Vec<usize>, Vec<usize>) = course
-            .iter()
-            .copied()
-            .partition(|visit| scene.at(*visit).is_some_and(|seen| seen.lock.is_some()));
+        let (held, free): (Vec<usize>, Vec<usize>) =
+            course.iter().copied().partition(|visit| scene.at(*visit).is_some_and(|seen| seen.is_held()));
         if !held.is_empty() {
             kept.push(held);
         }
