@@ -45,18 +45,21 @@ impl LaneState {
         let own: Vec<Option<Noticed>> =
             (0..plan.posts()).map(|post| self.noticed(plan, number, post)).collect();
         let seen = || own.iter().enumerate().filter_map(|(post, noticed)| Some((post, noticed.as_ref()?)));
+        // Between some loops it may have had to stop.
+        let looped = || seen().filter(|(_, noticed)| noticed.span.by_presence && noticed.span.sure.0);
+        let speeds = looped().flat_map(|(from, left)| {
+            looped().filter(move |(post, _)| *post > from).filter_map(move |(post, reached)| {
+                let metres = (plan.post_m(post) - plan.post_m(from)).abs();
+                let since = seconds(left.span.from, reached.span.from);
+                (metres > FAR_M && since > 0.5).then_some(metres / since)
+            })
+        });
+        if let Some(fastest) = speeds.max_by(f64::total_cmp) {
+            self.travel.drove(fastest);
+        }
         let mut before: Option<(usize, Span)> = None;
         for (post, noticed) in seen() {
             let span = noticed.span;
-            if let Some((from, left)) =
-                before.filter(|(_, left)| left.by_presence && span.by_presence && left.sure.0 && span.sure.0)
-            {
-                let metres = (plan.post_m(post) - plan.post_m(from)).abs();
-                let since = seconds(left.from, span.from);
-                if metres > FAR_M && since > 0.5 {
-                    self.travel.drove(metres / since);
-                }
-            }
             if let Some((from, left)) =
                 before.filter(|(_, left)| !left.open && left.sure == (true, true) && span.sure.0)
                 && !self.waited(plan, index, post, &left, &span)
