@@ -5,12 +5,14 @@ use interface::{ReadingKind, View};
 
 use crate::group::{Group, Mark};
 use crate::plan::Plan;
-use crate::scoring::seconds;
+use crate::scoring::{SLOW_M_S, seconds};
 
 /// From the front to the rear of a vehicle of middle length, metres: when its rear leaves a loop its front is so far beyond.
 const LENGTH_M: f64 = 8.0;
 /// How fast a vehicle comes, and drives off, metres a second.
 const SPEED_M_S: f64 = 4.0;
+/// Longer before than this it may have stood: then it is believed to have been slower, seconds.
+const SLOW_BEFORE_S: f64 = 4.0;
 /// How far before it was first seen it is believed to have been on its way, metres.
 const APPROACH_M: f64 = 60.0;
 
@@ -39,7 +41,9 @@ impl Whereabouts {
                     points.extend(fall.map(|fall| (fall, at_m + LENGTH_M)));
                 }
                 Mark::Plate { view: View::Front, .. } => points.push((group.last_ms, at_m - 1.0)),
-                Mark::Plate { .. } => points.push((group.last_ms, at_m + LENGTH_M)),
+                Mark::Plate { .. } => {
+                    points.extend([group.first_ms, group.last_ms].map(|ms| (ms, at_m + LENGTH_M)))
+                }
                 Mark::Value if group.track.kind == ReadingKind::Radiation => {
                     points.push((group.last_ms, at_m + LENGTH_M))
                 }
@@ -68,7 +72,11 @@ impl Whereabouts {
         let next = self.points.partition_point(|(at, _)| *at <= ms);
         let before = next.checked_sub(1).and_then(|before| self.points.get(before));
         match (before, self.points.get(next)) {
-            (None, Some((at, front))) => Some(front - (SPEED_M_S * seconds(ms, *at)).min(APPROACH_M)),
+            (None, Some((at, front))) => {
+                let before = seconds(ms, *at);
+                let driven = SPEED_M_S * before.min(SLOW_BEFORE_S) + SLOW_M_S * (before - SLOW_BEFORE_S).max(0.0);
+                Some(front - driven.min(APPROACH_M))
+            }
             (Some((from, a)), Some((to, b))) => {
                 let share = seconds(*from, ms) / seconds(*from, *to).max(0.001);
                 Some(a + share * (b - a))
