@@ -23,6 +23,8 @@ pub(crate) const CLEAR: f64 = 12.0;
 const FRONT_S: (f64, f64) = (3.5, 2.0);
 /// What it costs to have been read although another vehicle was nearer to the camera.
 const HIDDEN: f64 = 4.0;
+const GONE_BY: f64 = 1.0;
+const GONE_BY_MOST: f64 = 4.0;
 /// A rear plate is read from so long before to so long after its vehicle has left the loop, seconds.
 const REAR_S: (f64, f64) = (1.0, 3.0);
 /// What it costs at most that it was read before that: now and then a vehicle stands with its rear on the loop.
@@ -230,7 +232,9 @@ fn tells_when_passed(group: &Group) -> bool {
 fn front(read: u64, span: &Span, ahead: Option<(u64, u64)>) -> f64 {
     let before = seconds(read, span.from);
     if before <= -FRONT_S.1 {
-        return (0.4 * (-before - FRONT_S.1)).min(6.0);
+        // Its front has gone by when it has left the loop.
+        let gone = if span.open { 0.0 } else { (GONE_BY * (seconds(span.to, read) - 1.0)).clamp(0.0, GONE_BY_MOST) };
+        return (0.4 * (-before - FRONT_S.1)).min(6.0) + gone;
     }
     // Of two vehicles the nearer one.
     let near = 0.2 * before.abs().min(FRONT_S.0);
