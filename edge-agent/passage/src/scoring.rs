@@ -23,6 +23,7 @@ pub(crate) const CLEAR: f64 = 12.0;
 const FRONT_S: (f64, f64) = (3.5, 2.0);
 /// What it costs to have been read although another vehicle was nearer to the camera.
 const HIDDEN: f64 = 4.0;
+const NOT_YET: f64 = 4.0;
 const GONE_BY: f64 = 1.0;
 const GONE_BY_MOST: f64 = 4.0;
 /// A rear plate is read from so long before to so long after its vehicle has left the loop, seconds.
@@ -203,7 +204,7 @@ pub(crate) fn at_station(group: &Group, span: &Span, neighbours: Neighbours) -> 
     };
     let cost = match &group.mark {
         Mark::Plate { view: View::Front, .. } => front(first, span, neighbours.ahead),
-        Mark::Plate { .. } => rear(last, span, neighbours.behind),
+        Mark::Plate { .. } => rear((first, last), span, neighbours.behind),
         _ => {
             let early = seconds(first, span.from);
             let late = if span.open { 0.0 } else { seconds(span.to, first) };
@@ -248,20 +249,22 @@ fn front(read: u64, span: &Span, ahead: Option<(u64, u64)>) -> f64 {
 }
 
 /// A rear plate is read when the vehicle has all but passed, and as long before it leaves as it stands so.
-fn rear(read: u64, span: &Span, behind: Option<u64>) -> f64 {
+fn rear((first, read): (u64, u64), span: &Span, behind: Option<u64>) -> f64 {
     if read < span.from {
         return (2.0 + seconds(read, span.from)).min(8.0);
     }
+    // Its rear is not there before its front was.
+    let came = (seconds(first, span.from) - 0.5).clamp(0.0, NOT_YET);
     if span.open {
-        return 1.0 + (0.1 * (10.0 - seconds(span.from, read))).clamp(0.0, 1.0);
+        return 1.0 + came + (0.1 * (10.0 - seconds(span.from, read))).clamp(0.0, 1.0);
     }
     let after = seconds(span.to, read);
     if after < -REAR_S.0 {
-        return (0.5 * (-after - REAR_S.0)).min(STANDS);
+        return (0.5 * (-after - REAR_S.0)).min(STANDS) + came;
     }
     // The next one stands between it and the camera.
-    let hidden = if behind.is_some_and(|came| seconds(came, read) > REAR_S.0) { HIDDEN } else { 0.0 };
-    (0.3 * (after - REAR_S.1)).clamp(0.0, 8.0) + hidden
+    let hidden = if behind.is_some_and(|came| seconds(came, first) > REAR_S.0) { HIDDEN } else { 0.0 };
+    (0.3 * (after - REAR_S.1)).clamp(0.0, 8.0) + hidden + came
 }
 
 /// A portal's result comes when the occupancy has ended, and says how long that was.
