@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use interface::{Observation, Reading, ReadingKind, SensorId, Stamp};
+use interface::{Observation, Reading, ReadingKind, SensorId, Stamp, View};
 use serde::{Deserialize, Serialize};
 
 use crate::clock_offset::{self, ClockOffset, Occupied};
@@ -35,6 +35,11 @@ const WAIT_NAMED_MS: u64 = 150_000;
 
 /// How far a vehicle may be from where it would be if it drove evenly, of the whole time.
 const UNEVEN: f64 = 0.25;
+
+/// How far off the times of a radiation portal or of rear plates may be, seconds.
+const IN_PORTAL_S: f64 = 1.0;
+/// How long before its rear plate is read a vehicle may be at a station, milliseconds.
+const BEFORE_REAR_MS: u64 = 15_000;
 
 /// The last time a sensor was offline, monotonic milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,7 +176,8 @@ impl LaneState {
             let occupied = if plan.fitted(station, ReadingKind::Presence) {
                 self.occupied(station)
             } else {
-                self.passed_by(plan, station)
+                let seen = self.seen_by_others(station, &sensor);
+                if seen.is_empty() { self.passed_by(plan, station) } else { seen }
             };
             let Some(by) = self.offsets.get_mut(&sensor).and_then(|offset| offset.compare(now, &occupied))
             else {
@@ -193,6 +199,35 @@ impl LaneState {
             _ => None,
         });
         edges.collect()
+    }
+
+    /// When vehicles were at a station without a loop, as its radiation portal tells, or else its camera for rear plates, if these
+    /// are other sensors than this one.
+    fn seen_by_others(&self, station: usize, sensor: &SensorId) -> Vec<Occupied> {
+        let others = || {
+            let here = self.groups.iter().filter(|group| group.track.station == station);
+            here.filter(|group| group.track.sensor != *sensor)
+        };
+        let results = others()
+            .filter(|group| group.track.kind == ReadingKind::Radiation && group.last_ms > group.first_ms);
+        let portal: Vec<Occupied> = results
+            .map(|group| Occupied {
+                rise: Some(group.first_ms),
+                fall: Some(group.last_ms),
+                inexact_s: IN_PORTAL_S,
+            })
+            .collect();
+        if !portal.is_empty() {
+            return portal;
+        }
+        let rears = others().filter(|group| matches!(group.mark, Mark::Plate { view: View::Rear, .. }));
+        rears
+            .map(|group| Occupied {
+                rise: Some(group.first_ms.saturating_sub(BEFORE_REAR_MS)),
+                fall: Some(group.last_ms),
+                inexact_s: IN_PORTAL_S,
+            })
+            .collect()
     }
 
     /// When vehicles must have been at a station without a loop, if they drove evenly from the loop before to the one behind.

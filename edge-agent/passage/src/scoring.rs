@@ -234,7 +234,8 @@ fn front(read: u64, span: &Span, ahead: Option<(u64, u64)>) -> f64 {
     let before = seconds(read, span.from);
     if before <= -FRONT_S.1 {
         // Its front has gone by when it has left the loop.
-        let gone = if span.open { 0.0 } else { (GONE_BY * (seconds(span.to, read) - 1.0)).clamp(0.0, GONE_BY_MOST) };
+        let gone =
+            if span.open { 0.0 } else { (GONE_BY * (seconds(span.to, read) - 1.0)).clamp(0.0, GONE_BY_MOST) };
         return (0.4 * (-before - FRONT_S.1)).min(6.0) + gone;
     }
     // Of two vehicles the nearer one.

@@ -74,7 +74,8 @@ impl Whereabouts {
         match (before, self.points.get(next)) {
             (None, Some((at, front))) => {
                 let before = seconds(ms, *at);
-                let driven = SPEED_M_S * before.min(SLOW_BEFORE_S) + SLOW_M_S * (before - SLOW_BEFORE_S).max(0.0);
+                let driven =
+                    SPEED_M_S * before.min(SLOW_BEFORE_S) + SLOW_M_S * (before - SLOW_BEFORE_S).max(0.0);
                 Some(front - driven.min(APPROACH_M))
             }
             (Some((from, a)), Some((to, b))) => {
