@@ -36,6 +36,9 @@ const WAIT_NAMED_MS: u64 = 150_000;
 /// How far a vehicle may be from where it would be if it drove evenly, of the whole time.
 const UNEVEN: f64 = 0.25;
 
+/// How fast vehicles drive usually, of how fast hardly any does, and how far off a time is that is found by that, of it.
+const USUAL: f64 = 0.55;
+const UNUSUAL: f64 = 0.4;
 /// How far off the times of a radiation portal or of rear plates may be, seconds.
 const IN_PORTAL_S: f64 = 1.0;
 /// How long before its rear plate is read a vehicle may be at a station, milliseconds.
@@ -230,28 +233,42 @@ impl LaneState {
             .collect()
     }
 
-    /// When vehicles must have been at a station without a loop, if they drove evenly from the loop before to the one behind.
+    /// When vehicles must have been at a station without a loop, if they drove evenly from the loop before to the one behind, or as
+    /// is usual from or to the only one.
     fn passed_by(&self, plan: &Plan, station: usize) -> Vec<Occupied> {
         let sightings = Sightings::of(&self.passages, &self.groups, plan);
+        let usual_m_s = USUAL * self.travel.fast_m_s();
         let passed = (0..self.passages.len()).filter_map(|index| {
-            let looped = |at: &usize| sightings.at(index, *at).filter(|span| span.by_presence && !span.open);
-            let (from, left) = (0..station).rev().find_map(|at| Some((at, looped(&at)?)))?;
-            let (to, reached) = (station + 1..=plan.last).find_map(|at| Some((at, looped(&at)?)))?;
-            let metres = plan.position_m(to) - plan.position_m(from);
-            let share = (plan.position_m(station) - plan.position_m(from)) / metres;
-            if !(0.0..=1.0).contains(&share) {
-                return None;
-            }
-            let between = |a: u64, b: u64| {
-                // Saturates; a share is 0 to 1.
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-                let on = (seconds(a, b).max(0.0) * 1000.0 * share) as u64;
-                Some(a.saturating_add(on))
+            let looped = |at: usize| {
+                let span = sightings.at(index, at).filter(|span| span.by_presence && !span.open)?;
+                Some(((plan.position_m(station) - plan.position_m(at)).abs(), span))
             };
-            Some(Occupied {
-                rise: between(left.from, reached.from),
-                fall: between(left.to, reached.to),
-                inexact_s: UNEVEN * seconds(left.from, reached.from).max(0.0),
+            let before = (0..station).rev().find_map(looped);
+            let behind = (station + 1..=plan.last).find_map(looped);
+            // Saturates; times within a boot are far below 2^52 milliseconds.
+            #[allow(clippy::cast_possible_truncation)]
+            let later = |at: u64, seconds: f64| Some(at.saturating_add_signed((seconds * 1000.0) as i64));
+            Some(match (before, behind) {
+                (Some((driven_m, left)), Some((rest_m, reached))) => {
+                    let share = driven_m / (driven_m + rest_m).max(0.1);
+                    let on = |a: u64, b: u64| later(a, share * seconds(a, b).max(0.0));
+                    Occupied {
+                        rise: on(left.from, reached.from),
+                        fall: on(left.to, reached.to),
+                        inexact_s: UNEVEN * seconds(left.from, reached.from).max(0.0),
+                    }
+                }
+                (Some((metres, left)), None) => Occupied {
+                    rise: later(left.from, metres / usual_m_s),
+                    fall: later(left.to, metres / usual_m_s),
+                    inexact_s: UNUSUAL * metres / usual_m_s,
+                },
+                (None, Some((metres, reached))) => Occupied {
+                    rise: later(reached.from, -metres / usual_m_s),
+                    fall: later(reached.to, -metres / usual_m_s),
+                    inexact_s: UNUSUAL * metres / usual_m_s,
+                },
+                (None, None) => return None,
             })
         });
         passed.collect()
