@@ -26,7 +26,7 @@ const BLIP_S: f64 = 0.4;
 /// Two results that a station makes once per vehicle are of two vehicles.
 const TWO_RESULTS: f64 = 5.0;
 /// The front of a vehicle that is measured at a post is at most about this far beyond it, metres.
-const REACHES_M: f64 = 20.0;
+const REACHES_M: f64 = 17.0;
 /// What it costs that a vehicle's rear had to wait at a post because its front had to wait at the next.
 const WAITED: f64 = 0.5;
 /// One vehicle leaves a place and the next one stands there so much later at least, seconds.
@@ -38,7 +38,7 @@ const CLOSE_BEHIND: f64 = 10.0;
 /// What it costs to say that two passages, both told, are of one vehicle.
 const TOLD_TWICE: f64 = 3.0;
 /// A plate that fits no other of its end, read well.
-const OTHER_PLATE: f64 = 6.0;
+const OTHER_PLATE: f64 = 7.5;
 
 /// What a course costs: by where it has been, and in addition by where it has not been yet, if nobody behind it was further
 /// on, and if somebody was.

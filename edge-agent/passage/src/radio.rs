@@ -25,7 +25,7 @@ const INERTIA: f64 = 0.3;
 const WEAKER_DB: f64 = 7.0;
 
 /// What other readers that heard the same name say at most against a vehicle, nats: it may have come again.
-const ELSEWHERE: f64 = 4.0;
+const ELSEWHERE: f64 = 8.0;
 /// What it costs more to say that nobody in the lane has a name which two readers heard.
 const HEARD_TWICE: f64 = 3.0;
 

@@ -24,8 +24,8 @@ const FRONT_S: (f64, f64) = (3.5, 2.0);
 /// What it costs to have been read although another vehicle was nearer to the camera.
 const HIDDEN: f64 = 4.0;
 const NOT_YET: f64 = 4.0;
-const GONE_BY: f64 = 1.0;
-const GONE_BY_MOST: f64 = 4.0;
+const GONE_BY: f64 = 2.0;
+const GONE_BY_MOST: f64 = 7.0;
 /// A rear plate is read from so long before to so long after its vehicle has left the loop, seconds.
 const REAR_S: (f64, f64) = (1.0, 3.0);
 /// What it costs at most that it was read before that: now and then a vehicle stands with its rear on the loop.
@@ -44,6 +44,8 @@ const SILENT: f64 = 2.5;
 const UNHEARD: f64 = 2.5;
 /// What a second costs that a tag was heard first after its vehicle had come onto the loop, and at most.
 const TAG_ALREADY: (f64, f64) = (0.25, 2.5);
+/// What it costs that a tag was heard well while its vehicle waited for the one at the station.
+const QUEUED: f64 = 1.5;
 /// What it costs to have a name beside one that another reader heard.
 const ANOTHER_NAME: f64 = 1.0;
 /// A reading while the loop is covered, or a loop edge while another sensor sees the vehicle.
@@ -139,7 +141,9 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
     let (ahead, behind, slope) =
         if group.track.kind == ReadingKind::Tag { TAG_REACH_M } else { SEAL_REACH_M };
     let far = |ms: u64| {
-        let past = context.whereabouts.front_m(ms)? - at_m;
+        // A seal is heard from as far as the queue reaches.
+        let evenly = group.track.kind == ReadingKind::Tag;
+        let past = context.whereabouts.front_m(ms, evenly)? - at_m;
         let beyond = (-ahead - past).max(past - behind).max(0.0);
         Some((beyond / slope).min(9.0) + 0.02 * past.abs())
     };
@@ -152,7 +156,11 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
         let silent = stay.map_or(0.0, |span| silent(at, span));
         0.6 * good + 0.4 * first + silent + context.size.sealed()
     } else {
-        stay.map_or(good, |span| behind_windscreen(group.first_ms, at, span))
+        stay.map_or(good, |span| {
+            let on_the_loop = behind_windscreen(group.first_ms, at, span);
+            // Or it stood behind the vehicle there.
+            if at < span.from { on_the_loop.min(QUEUED + good) } else { on_the_loop }
+        })
     };
     let gone = if context.overtaken.is_some_and(|since| at > since) { GONE } else { 0.0 };
     let named = by_key(group, context);

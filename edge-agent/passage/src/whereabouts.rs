@@ -11,6 +11,8 @@ use crate::scoring::{SLOW_M_S, seconds};
 const LENGTH_M: f64 = 8.0;
 /// How fast a vehicle comes, and drives off, metres a second.
 const SPEED_M_S: f64 = 4.0;
+/// Who waits for the vehicle at a place stands so far before it, metres.
+const WAITS_M: f64 = 8.0;
 /// Longer before than this it may have stood: then it is believed to have been slower, seconds.
 const SLOW_BEFORE_S: f64 = 4.0;
 /// How far before it was first seen it is believed to have been on its way, metres.
@@ -67,8 +69,9 @@ impl Whereabouts {
         Self { points, stands, bound_m: next }
     }
 
-    /// Where the front was at `ms`; `None` of a vehicle that was never seen.
-    pub fn front_m(&self, ms: u64) -> Option<f64> {
+    /// Where the front was at `ms`; `None` of a vehicle that was never seen. Between two places it drove `evenly`, or else up to
+    /// the vehicle before, and waited there.
+    pub fn front_m(&self, ms: u64, evenly: bool) -> Option<f64> {
         let next = self.points.partition_point(|(at, _)| *at <= ms);
         let before = next.checked_sub(1).and_then(|before| self.points.get(before));
         match (before, self.points.get(next)) {
@@ -80,7 +83,9 @@ impl Whereabouts {
             }
             (Some((from, a)), Some((to, b))) => {
                 let share = seconds(*from, ms) / seconds(*from, *to).max(0.001);
-                Some(a + share * (b - a))
+                let even = a + share * (b - a);
+                let driven = a + SPEED_M_S * seconds(*from, ms);
+                Some(if evenly { even } else { even.max(driven.min(b - WAITS_M)) })
             }
             (Some((_, front)), None) if self.stands => Some(*front),
             (Some((from, front)), None) => {
