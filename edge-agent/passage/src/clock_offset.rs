@@ -186,6 +186,43 @@ mod tests {
         assert_eq!(clock.place(60_000, UtcMs(i64::MIN)), 60_000);
     }
 
+    /// A device whose results come `lag` ms after its time and describe what happened `late` ms before they come, at a loop that
+    /// each vehicle leaves after 3 s, one every 40 s: whether its clock is taken to be right in the end.
+    fn trusted(lag: u64, late: u64, reading: &Reading) -> (bool, u64) {
+        let mut clock = ClockOffset::default();
+        let mut occupied = Vec::new();
+        let mut moved = 0;
+        for n in 1..20 {
+            let left = n * 40_000;
+            occupied.push(Occupied { rise: Some(left - 3_000), fall: Some(left), inexact_s: 0.0 });
+            let now = left + late;
+            let utc = |ms: u64| UtcMs(1_790_000_000_000 + i64::try_from(ms).unwrap());
+            let arrival = Stamp { mono_ms: now, utc: utc(now), ..Stamp::default() };
+            clock.time(&arrival, now, utc(now - lag), reading);
+            if clock.is_due(now) {
+                moved += u64::from(clock.compare(now, &occupied).is_some());
+            }
+        }
+        (clock.is_right, moved)
+    }
+
+    #[test]
+    fn a_device_that_takes_long_is_not_one_whose_clock_is_off() {
+        let radiation = Reading::Radiation {
+            alarm: interface::RadiationAlarm::None,
+            gamma_max_cps: None,
+            gamma_background_cps: None,
+            neutron_max_cps: None,
+            duration_ms: Some(3_000),
+        };
+        // It takes 7 s, and its clock is right; it takes 0.2 s, and its clock is slow by 7 s.
+        assert_eq!(trusted(7_000, 7_000, &radiation), (true, 1));
+        assert_eq!(trusted(7_200, 200, &radiation), (false, 0));
+        // What radio hears says nothing of loops.
+        let tag = Reading::Tag { epc: "A".into(), rssi_dbm: None, antenna: None };
+        assert_eq!(trusted(7_000, 7_000, &tag), (false, 0));
+    }
+
     #[test]
     fn what_the_box_saw_itself_is_placed_by_its_own_clock_from_the_first_result_on() {
         let arrival = Stamp { mono_ms: 10_000, utc: UtcMs(1_000_000), ..Stamp::default() };

@@ -140,3 +140,35 @@ impl LaneState {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::Group;
+    use crate::passage::Passage;
+    use crate::{PassageId, PassageState};
+    use interface::{Reading, Stamp};
+
+    #[test]
+    fn how_fast_a_lane_can_be_is_learned_from_where_nobody_has_to_stop() {
+        // At the last two loops everybody stops: 20 m in 30 s, but 60 m before that in 10 s.
+        let plan = Plan::looped(&[0.0, 60.0, 80.0]);
+        let mut lane = LaneState::default();
+        for number in 0..20 {
+            for (station, at) in [0, 10_000, 40_000].into_iter().enumerate() {
+                let at = number * 100_000 + at;
+                let edges = [
+                    (at, Reading::Presence { occupied: true }),
+                    (at + 2_000, Reading::Presence { occupied: false }),
+                ];
+                let mut group = Group::sample(&edges);
+                (group.track.station, group.owner) = (station, Some(number));
+                lane.groups.push(group);
+            }
+            let id = PassageId(number.to_string());
+            lane.passages.push(Passage::new(number, id, PassageState::Closed, Stamp::default(), 0, 0));
+            lane.learn(&plan, lane.passages.len() - 1);
+        }
+        assert!(lane.travel.fast_m_s() > 6.0, "{}", lane.travel.fast_m_s());
+    }
+}

@@ -213,3 +213,36 @@ fn opener(
         .min_by_key(|(_, kind, view)| rank(*kind, *view))
         .map(|(sensor, kind, _)| (sensor.clone(), kind))
 }
+
+#[cfg(test)]
+impl Plan {
+    /// A lane with a loop at each of these places, metres.
+    pub fn looped(places_m: &[f64]) -> Self {
+        use crate::{Direction, StationId};
+        let lane = LaneId("in-1".into());
+        let name = |n: usize| StationId(format!("s{n}"));
+        let station = |(n, position_m): (usize, &f64)| crate::Station {
+            id: name(n),
+            position_m: *position_m,
+            required: Vec::new(),
+            deadline_ms: 60_000,
+        };
+        let place = |n: usize| {
+            let place = SensorPlace {
+                lane: lane.clone(),
+                station: name(n),
+                readings: vec![ReadingKind::Presence],
+                view: None,
+                box_clock: false,
+            };
+            (SensorId(format!("loop{n}")), place)
+        };
+        let stations = places_m.iter().enumerate().map(station).collect();
+        let checkpoint = Checkpoint {
+            lanes: vec![Lane { id: lane.clone(), direction: Direction::In, stations }],
+            sensors: (0..places_m.len()).map(place).collect(),
+            ..Checkpoint::default()
+        };
+        Self::new(&checkpoint, &checkpoint.lanes[0])
+    }
+}

@@ -383,6 +383,26 @@ mod tests {
     }
 
     #[test]
+    fn a_front_plate_is_not_of_the_vehicle_that_has_left_the_loop() {
+        // It waits for 15 s where the barrier is, before the loop.
+        let (before, its) = (on_the_loop(10_000, 14_000), on_the_loop(31_000, 35_000));
+        let behind = Some((before.from, before.to));
+        for read in [17_000, 22_000] {
+            assert!(front(read, &its, behind) < front(read, &before, None), "{read}");
+        }
+        // Its camera may be slow by a second.
+        assert!(front(11_500, &before, None) < front(11_500, &its, behind));
+    }
+
+    #[test]
+    fn a_rear_plate_that_was_seen_before_a_vehicle_came_is_not_its_own() {
+        let (its, next) = (on_the_loop(10_000, 14_000), on_the_loop(15_000, 40_000));
+        let read = (13_800, 21_000);
+        assert!(rear(read, &its, Some(next.from)) < rear(read, &next, None));
+        assert!(rear((39_500, 41_000), &next, None) < 0.1);
+    }
+
+    #[test]
     fn a_seal_is_of_the_vehicle_that_is_at_the_station_when_it_is_heard_last() {
         let (before, its) = (on_the_loop(10_000, 40_000), on_the_loop(45_000, 90_000));
         assert!(silent(80_000, &its) < silent(80_000, &before));
@@ -390,6 +410,11 @@ mod tests {
         assert!(silent(10_000_000, &before) <= SILENT);
         // As long as it is there it cannot be heard too late.
         assert!(silent(10_000_000, &Span { open: true, ..before }) == 0.0);
+        // One that stood there for a minute would have been heard.
+        assert!(
+            silent(40_000, &on_the_loop(41_000, 101_000))
+                > silent(40_000, &on_the_loop(41_000, 43_000)) + 2.0
+        );
     }
 
     #[test]
@@ -423,5 +448,11 @@ mod tests {
         assert!(behind_windscreen(23_000, 24_000, &its) < behind_windscreen(23_000, 24_000, &before));
         assert!(behind_windscreen(28_000, 30_000, &its) == 0.0);
         assert!(behind_windscreen(11_000, 12_000, &before) == 0.0);
+        // One that has stood at the reader for a minute was heard long ago.
+        let stands = on_the_loop(10_000, 70_000);
+        assert!(
+            behind_windscreen(69_000, 70_000, &stands) > 2.0
+                && behind_windscreen(9_000, 70_000, &stands) == 0.0
+        );
     }
 }

@@ -132,39 +132,9 @@ impl Scene<'_> {
 mod tests {
     use super::*;
     use crate::travel::Travel;
-    use crate::{Checkpoint, Direction, Lane, LaneId, SensorPlace, Station, StationId};
-    use interface::SensorId;
-
-    fn plan() -> Plan {
-        let (lane, names) = (LaneId("in-1".into()), ["entry", "exit"]);
-        let station = |(n, name): (usize, &&str)| Station {
-            id: StationId((*name).into()),
-            position_m: 30.0 * f64::from(u8::try_from(n).unwrap()),
-            required: Vec::new(),
-            deadline_ms: 60_000,
-        };
-        let place = |name: &&str| {
-            let place = SensorPlace {
-                lane: lane.clone(),
-                station: StationId((*name).into()),
-                readings: vec![ReadingKind::Presence],
-                view: None,
-                box_clock: false,
-            };
-            (SensorId((*name).into()), place)
-        };
-        let stations = names.iter().enumerate().map(station).collect();
-        let checkpoint = Checkpoint {
-            lanes: vec![Lane { id: lane.clone(), direction: Direction::In, stations }],
-            sensors: names.iter().map(place).collect(),
-            ..Checkpoint::default()
-        };
-        Plan::all(&checkpoint).remove(&lane).unwrap()
-    }
-
     #[test]
     fn a_lost_sensor_excuses_those_who_passed_while_it_was_silent_and_no_others() {
-        let (plan, travel) = (plan(), Travel::default());
+        let (plan, travel) = (Plan::looped(&[0.0, 30.0]), Travel::default());
         let offline = |station: usize, _| (station == 0).then_some((1_000_000, 1_100_000));
         let scene = Scene::new(&plan, &travel, 2_000_000, &[], &offline, &|_, _| 0);
         let entry = |during| scene.unseen(0, 3, during);

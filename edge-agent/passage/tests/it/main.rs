@@ -9,7 +9,9 @@
     missing_docs
 )]
 
+mod appraisal;
 mod clean;
 mod properties;
+mod radio;
 mod stories;
 mod world;

@@ -219,3 +219,37 @@ fn the_engine_beats_both_baselines_on_every_seed() {
     }
     assert!(layouts.len() > 3, "{layouts:?}");
 }
+
+/// Two passages were told, and then they are one vehicle: the one that is less of it keeps what opened it, and says whose it is.
+#[test]
+fn a_passage_that_turns_out_to_be_part_of_another_one_says_so() {
+    let mut parts = 0;
+    for seed in [209, 230, 234] {
+        let outcome = run_engine(&small(seed, 100, 1.0));
+        for passage in &outcome.passages {
+            let is_part =
+                |entry: &traffic::Placed| entry.why.contains("turned out to be part of another one");
+            if !passage.entries.iter().any(is_part) {
+                continue;
+            }
+            parts += 1;
+            for entry in &passage.entries {
+                assert!(entry.doubtful && entry.candidates.len() == 2, "{entry:?}");
+                assert_eq!(entry.candidates[0], passage.id);
+                let whole = outcome.passages.iter().find(|other| other.id == entry.candidates[1]).unwrap();
+                assert!(whole.entries.len() > passage.entries.len(), "{whole:?} {passage:?}");
+            }
+        }
+    }
+    assert!(parts > 3, "{parts}");
+}
+
+#[test]
+fn each_mistake_is_explained_by_what_it_costs_beside_the_truth() {
+    let traffic = small(230, 100, 1.0);
+    let (_, failures) = score(&traffic, &run_engine(&traffic));
+    let text = traffic::explain_costs(&traffic, &failures);
+    assert!(text.contains(" observations; at ") && text.contains("the truth costs"), "{text}");
+    assert!(text.contains("  found ") && text.contains("  truth ") && text.contains("taken "), "{text}");
+    assert_eq!(traffic::explain_costs(&traffic, &[]), "");
+}
