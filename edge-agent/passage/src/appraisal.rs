@@ -165,7 +165,7 @@ fn describe(lane: &LaneState, scene: &Scene<'_>, course: &[usize], overtaken: bo
     }
     let ghost: f64 = scene.visits(course).map(|seen| seen.ghost).sum();
     let terms = scene.terms(course, overtaken);
-    let cost: f64 = terms.iter().map(|(_, part)| part).sum();
+    let cost = scene.cost(course, overtaken);
     let held = scene.is_held(course);
     if ghost < cost && !held {
         told.cost = ghost;

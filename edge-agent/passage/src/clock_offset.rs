@@ -187,23 +187,24 @@ mod tests {
     }
 
     /// A device whose results come `lag` ms after its time and describe what happened `late` ms before they come, at a loop that
-    /// each vehicle leaves after 3 s, one every 40 s: whether its clock is taken to be right in the end.
-    fn trusted(lag: u64, late: u64, reading: &Reading) -> (bool, u64) {
+    /// each vehicle leaves after 3 s, one every 40 s: whether its clock is taken to be right in the end, how often that was
+    /// found out anew, and how long after its vehicle had left the last result is placed.
+    fn trusted(lag: u64, late: u64, reading: &Reading) -> (bool, u64, u64) {
         let mut clock = ClockOffset::default();
         let mut occupied = Vec::new();
-        let mut moved = 0;
+        let (mut moved, mut off) = (0, 0);
         for n in 1..20 {
             let left = n * 40_000;
             occupied.push(Occupied { rise: Some(left - 3_000), fall: Some(left), inexact_s: 0.0 });
             let now = left + late;
             let utc = |ms: u64| UtcMs(1_790_000_000_000 + i64::try_from(ms).unwrap());
             let arrival = Stamp { mono_ms: now, utc: utc(now), ..Stamp::default() };
-            clock.time(&arrival, now, utc(now - lag), reading);
+            off = clock.time(&arrival, now, utc(now - lag), reading) - left;
             if clock.is_due(now) {
                 moved += u64::from(clock.compare(now, &occupied).is_some());
             }
         }
-        (clock.is_right, moved)
+        (clock.is_right, moved, off)
     }
 
     #[test]
@@ -216,11 +217,11 @@ mod tests {
             duration_ms: Some(3_000),
         };
         // It takes 7 s, and its clock is right; it takes 0.2 s, and its clock is slow by 7 s.
-        assert_eq!(trusted(7_000, 7_000, &radiation), (true, 1));
-        assert_eq!(trusted(7_200, 200, &radiation), (false, 0));
+        assert_eq!(trusted(7_000, 7_000, &radiation), (true, 1, 0));
+        assert_eq!(trusted(7_200, 200, &radiation), (false, 0, 200));
         // What radio hears says nothing of loops.
         let tag = Reading::Tag { epc: "A".into(), rssi_dbm: None, antenna: None };
-        assert_eq!(trusted(7_000, 7_000, &tag), (false, 0));
+        assert_eq!(trusted(7_000, 7_000, &tag), (false, 0, 7_000));
     }
 
     #[test]

@@ -47,12 +47,10 @@ impl LaneState {
         let seen = || own.iter().enumerate().filter_map(|(post, noticed)| Some((post, noticed.as_ref()?)));
         // Between some loops it may have had to stop.
         let looped = || seen().filter(|(_, noticed)| noticed.span.by_presence && noticed.span.sure.0);
-        let speeds = looped().flat_map(|(from, left)| {
-            looped().filter(move |(post, _)| *post > from).filter_map(move |(post, reached)| {
-                let metres = (plan.post_m(post) - plan.post_m(from)).abs();
-                let since = seconds(left.span.from, reached.span.from);
-                (metres > FAR_M && since > 0.5).then_some(metres / since)
-            })
+        let speeds = looped().zip(looped().skip(1)).filter_map(|((from, left), (post, reached))| {
+            let metres = (plan.post_m(post) - plan.post_m(from)).abs();
+            let since = seconds(left.span.from, reached.span.from);
+            (metres > FAR_M && since > 0.5).then_some(metres / since)
         });
         if let Some(fastest) = speeds.max_by(f64::total_cmp) {
             self.travel.drove(fastest);

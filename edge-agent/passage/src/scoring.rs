@@ -396,10 +396,10 @@ mod tests {
 
     #[test]
     fn a_rear_plate_that_was_seen_before_a_vehicle_came_is_not_its_own() {
-        let (its, next) = (on_the_loop(10_000, 14_000), on_the_loop(15_000, 40_000));
-        let read = (13_800, 21_000);
+        let (its, next) = (on_the_loop(8_000, 12_000), on_the_loop(15_000, 22_000));
+        let read = (11_800, 21_000);
         assert!(rear(read, &its, Some(next.from)) < rear(read, &next, None));
-        assert!(rear((39_500, 41_000), &next, None) < 0.1);
+        assert!(rear((21_500, 23_000), &next, None) < 0.1);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::scoring::{SLOW_M_S, Span, seconds};
 
 /// What it costs at most to say that a vehicle came into the lane behind the first stations, unnoticed by them: one in two
 /// hundred does.
-const JOINED: f64 = 6.3;
+const JOINED: f64 = 7.3;
 /// The same at least, though the sensors there were silent just then.
 const UNNOTICED: f64 = 5.0;
 /// What it costs at most to say that a vehicle was not noticed any more: one in fifty is sent out of the lane.
