@@ -143,7 +143,8 @@ impl ClockOffset {
     /// or that it is not.
     pub fn compare(&mut self, now: u64, occupancies: &[Occupied]) -> Option<i64> {
         let mut moved = None;
-        while let Some(result) = self.waiting.pop_front_if(|result| result.known <= now) {
+        while self.is_due(now) {
+            let Some(result) = self.waiting.pop_front() else { break };
             let off = |at: u64| {
                 let all = occupancies.iter().filter_map(|there| {
                     let off = result.role.off(at, (there.rise, there.fall))?;
