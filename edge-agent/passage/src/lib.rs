@@ -18,13 +18,15 @@
 //!    So a whole chain of vehicles that was shifted by one moves back as soon as one of them is known.
 //! 5. A course that is surely a vehicle is a passage (`placing`). As long as nobody was told of a passage, it can vanish again
 //!    or become another's; what has been told keeps what opened it, everything else can still move until some time after its
-//!    vehicle has left.
+//!    vehicle has left. Two that were told and turn out to be one vehicle become one: the other keeps its opener and says so.
 //! 6. Radio (tags, seals) hears vehicles that are elsewhere: its contacts are held against where each vehicle was
-//!    (`whereabouts`), after all others, and are no evidence for them (`radio`).
+//!    (`whereabouts`), those of one name at all readers together, after all others, and are no evidence for them (`radio`).
 //! 7. When something is published or an alarm is raised, it is asked what the lane would cost if this belonged elsewhere: that
 //!    is its margin, and those are its alternatives (`doubts`).
 //! 8. Observations are placed within two seconds, at once if an alarm, a required reading or the gate waits for it. `lifecycle`
 //!    seals, publishes, amends and closes passages; `deciding` carries out decisions.
+//!
+//! `appraisal` says, for tests with known truth, what the engine's solution costs beside any other, part by part.
 
 mod alignment;
 mod appraisal;
