@@ -12,6 +12,9 @@ const PICTURES: usize = 18;
 /// A plate and a container reader together take 230 MiB, 480 to 600 with what the C library keeps; with ONNX Runtime's arena 840
 /// and more, MiB.
 const MOST_MIB: f64 = 400.0;
+/// What it may grow in the second half: what the C library keeps of smaller blocks varies, by 1.14 on a busy machine at most so
+/// far. To keep the pixels of each picture is more.
+const MOST_GROWTH: f64 = 1.2;
 
 /// Resident memory of this process, MiB.
 fn resident() -> f64 {
@@ -83,6 +86,6 @@ fn memory_stays_flat_over_pictures_of_mixed_sizes() {
          ratio {ratio:.3}",
         begin.elapsed().as_secs_f64()
     );
-    assert!(ratio < 1.1, "{ratio}");
+    assert!(ratio < MOST_GROWTH, "{ratio}");
     assert!(most < MOST_MIB, "{most} MiB");
 }

@@ -335,7 +335,8 @@ pub(crate) fn ghost(group: &Group) -> f64 {
 }
 
 /// What it costs at most to say that a visit belongs to no known passage: then it is a vehicle that nobody saw before.
-pub(crate) const UNKNOWN: f64 = 12.0;
+/// A vehicle that came into the lane unnoticed and left it unnoticed must cost less: what a portal has measured is nobody's else.
+pub(crate) const UNKNOWN: f64 = 13.5;
 
 /// What it costs to say that a vehicle passed a sensor of this kind without being noticed.
 pub(crate) fn missed(kind: ReadingKind) -> f64 {
