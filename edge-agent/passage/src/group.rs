@@ -310,6 +310,11 @@ impl Group {
         self.items.iter().any(|item| is_alarm(&item.observation.reading))
     }
 
+    /// How many of its observations must be heard at once.
+    pub fn alarms(&self) -> usize {
+        self.items.iter().filter(|item| is_alarm(&item.observation.reading)).count()
+    }
+
     /// Whether it holds a usable reading of its kind: what satisfies a requirement.
     pub fn satisfies(&self) -> bool {
         self.items.iter().any(|item| match &item.observation.reading {

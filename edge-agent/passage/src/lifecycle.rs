@@ -21,17 +21,16 @@ const UNMATCHED_MS: u64 = 150_000;
 /// A vehicle that was not seen at the start of the lane, or only by a loop there, is told of when it has left, or when nothing
 /// was heard of it for so long, milliseconds.
 const HELD_MS: u64 = 240_000;
+/// An alarm that may concern several vehicles, or seems to concern nobody, is raised so long after it came, milliseconds: what
+/// is read in the next moment often tells.
+const CLEARS_MS: u64 = 5_000;
 
 impl LaneState {
     /// Settles an observation that was just taken in: at once if somebody waits for what it says, or else together with what
     /// comes in the next moment.
     pub fn settle_soon(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
         let waits = self.passages.iter().any(|passage| passage.gate_open || passage.release_waits);
-        let alarm = self.groups.iter().any(|group| {
-            group.is_alarm()
-                && group.announced
-                    < group.items.iter().filter(|item| is_alarm(&item.observation.reading)).count()
-        });
+        let alarm = self.groups.iter().any(|group| group.announced < group.alarms());
         if waits || alarm || self.urgent {
             self.settle(plan, out);
         } else if let Some(since) = self.unplaced_ms {
@@ -49,7 +48,7 @@ impl LaneState {
             self.make_room(plan, out);
             self.place(plan);
         }
-        self.announce_alarms(plan, out);
+        self.announce_alarms(plan, false, out);
         self.give_up_waiting(plan, out);
         let sightings = Sightings::of(&self.passages, &self.groups, plan);
         for index in 0..self.passages.len() {
@@ -314,7 +313,8 @@ impl LaneState {
     }
 
     /// Raises alarms that were not raised yet, or whose candidates have grown, and refers every candidate of a doubtful one.
-    fn announce_alarms(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
+    /// That one waits for a moment, unless it is the `last` time to raise it or somebody may be about to leave.
+    pub fn announce_alarms(&mut self, plan: &Plan, last: bool, out: &mut Vec<Effect>) {
         let published = self.stamp(self.clock_ms);
         let mut refer: Vec<PassageId> = Vec::new();
         let mut alarmed: Vec<u64> =
@@ -328,6 +328,10 @@ impl LaneState {
         for number in alarmed {
             self.find_doubts(plan, number);
         }
+        let may_leave = |name: &PassageId| {
+            let mut named = self.passages.iter().filter(|passage| passage.id == *name);
+            named.any(|passage| passage.gate_open || passage.release_waits || passage.left_ms.is_some())
+        };
         for group in self.groups.iter_mut().filter(|group| group.is_alarm()) {
             let owner = self.passages.iter().find(|passage| group.owner == Some(passage.number));
             let mut names: Vec<PassageId> = owner.map(|passage| passage.id.clone()).into_iter().collect();
@@ -335,6 +339,10 @@ impl LaneState {
                 if !names.contains(candidate) {
                     names.push(candidate.clone());
                 }
+            }
+            let waits = names.len() != 1 && self.clock_ms < clears_at(group);
+            if waits && !last && !names.iter().any(may_leave) {
+                continue;
             }
             let grown = names.len() > group.named.len();
             let alarms = group.items.iter().filter(|item| is_alarm(&item.observation.reading));
@@ -370,6 +378,7 @@ impl LaneState {
     /// When something is to be done next, monotonic milliseconds.
     fn next_wake(&self, plan: &Plan, sightings: &Sightings) -> Option<u64> {
         let waiting = self.groups.iter().filter(|group| group.owner.is_none()).map(waits_until);
+        let alarms = self.groups.iter().filter(|group| group.announced < group.alarms()).map(clears_at);
         let passages = self.passages.iter().enumerate().map(|(index, passage)| {
             let mut wake = u64::MAX;
             if passage.sealed_ms.is_none() {
@@ -390,8 +399,13 @@ impl LaneState {
             }
             wake
         });
-        waiting.chain(passages).chain(self.release_wake()).min()
+        waiting.chain(alarms).chain(passages).chain(self.release_wake()).min()
     }
+}
+
+/// Until when an alarm that was never raised may wait for its vehicle to become clear, monotonic milliseconds.
+fn clears_at(group: &Group) -> u64 {
+    if group.announced > 0 { 0 } else { group.arrived_ms.saturating_add(CLEARS_MS) }
 }
 
 /// Readings that a measuring station gives.

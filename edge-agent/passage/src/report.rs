@@ -211,8 +211,9 @@ pub enum Effect {
     Publish(Box<Report>),
     /// Publish this observation as an orphan.
     Orphan(Box<OrphanReport>),
-    /// Raise an alarm at once: a radiation alarm, a tampered seal. Names every passage it may concern. Comes again for the same
-    /// observation when that becomes clearer, and then names all that were named before as well.
+    /// Raise an alarm: a radiation alarm, a tampered seal. It comes at once if it is clear whom it concerns, or else within five
+    /// seconds, and names every passage it may concern. Comes again for the same observation when another one may be concerned,
+    /// and then names all that were named before as well.
     Alarm {
         /// The observation that raised it.
         observation: Box<Observation>,
