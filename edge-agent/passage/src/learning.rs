@@ -15,6 +15,9 @@ const WAITED_MS: u64 = 6_000;
 /// Speeds are learned from loops at least so far apart, metres.
 const FAR_M: f64 = 6.0;
 
+/// Who is over a loop for longer than this stands there, seconds: 18 m take 6 s at 3 m/s.
+const STOPPED_S: f64 = 8.0;
+
 /// What a passage was noticed by at one post.
 struct Noticed {
     span: Span,
@@ -45,12 +48,13 @@ impl LaneState {
         let own: Vec<Option<Noticed>> =
             (0..plan.posts()).map(|post| self.noticed(plan, number, post)).collect();
         let seen = || own.iter().enumerate().filter_map(|(post, noticed)| Some((post, noticed.as_ref()?)));
-        // Between some loops it may have had to stop.
+        // Between some loops it may have had to stop, and on others it did.
+        let drives = |span: &Span| !span.open && seconds(span.from, span.to) < STOPPED_S;
         let looped = || seen().filter(|(_, noticed)| noticed.span.by_presence && noticed.span.sure.0);
         let speeds = looped().zip(looped().skip(1)).filter_map(|((from, left), (post, reached))| {
             let metres = (plan.post_m(post) - plan.post_m(from)).abs();
             let since = seconds(left.span.from, reached.span.from);
-            (metres > FAR_M && since > 0.5).then_some(metres / since)
+            (metres > FAR_M && since > 0.5 && drives(&left.span)).then_some(metres / since)
         });
         if let Some(fastest) = speeds.max_by(f64::total_cmp) {
             self.travel.drove(fastest);

@@ -27,6 +27,10 @@ const BLIP_S: f64 = 0.4;
 const TWO_RESULTS: f64 = 5.0;
 /// The front of a vehicle that is measured at a post is at most about this far beyond it, metres.
 const REACHES_M: f64 = 17.0;
+/// What a second costs that it was measured there later than that.
+const SPOKE_LATE: f64 = 0.7;
+/// What it costs at most that the vehicle ahead had not gone by when this one came, which that one pays for, too.
+const STOOD_AHEAD: f64 = 9.0;
 /// What it costs that a vehicle's rear had to wait at a post because its front had to wait at the next.
 const WAITED: f64 = 0.5;
 /// One vehicle leaves a place and the next one stands there so much later at least, seconds.
@@ -137,7 +141,7 @@ impl Scene<'_> {
                     add("unseen", self.unseen(old.post + 1, post, during).min(MISSED));
                     add("changed", changed(first));
                     add("travel", self.travel(old, &stop));
-                    add("taken", self.taken(old, &stop, first.blocked, beyond));
+                    add("taken", self.taken(old, &stop, first, beyond));
                     add("alone", self.alone(old, &stop, first, last));
                 }
             };
@@ -222,7 +226,7 @@ impl Scene<'_> {
         if !old.span.by_presence && metres > REACHES_M {
             // What is measured when it has all but reached the next post is not its own: nothing is longer than a road train.
             let least = (metres - REACHES_M) / fast - 2.0;
-            cost += 0.7 * (least - seconds(old.span.to, new.span.from)).clamp(0.0, 12.0);
+            cost += SPOKE_LATE * (least - seconds(old.span.to, new.span.from)).clamp(0.0, 12.0);
         }
         // Its rear passes one post after the other, too; what a device tells may be late by a second or two.
         if let (Some(left), Some(next)) = (old.rear_left(), new.rear_came()) {
@@ -248,9 +252,9 @@ impl Scene<'_> {
         cost
     }
 
-    /// What the time from one post to a later one costs. The vehicle before had left that at `blocked`; `beyond` is where this
-    /// one was seen next.
-    fn taken(&self, old: &Stop, new: &Stop, blocked: Option<u64>, beyond: Option<&Seen>) -> f64 {
+    /// What the time from one post to a later one costs. `first` is its first visit there; `beyond` is where it was seen next.
+    fn taken(&self, old: &Stop, new: &Stop, first: &Seen, beyond: Option<&Seen>) -> f64 {
+        let blocked = first.blocked;
         let Some(way) = self.way(old, new.post) else { return ABSURD };
         let mut cost = 0.0;
         if !old.passed && !new.passed && old.span.sure.0 && new.span.sure.0 {
@@ -260,7 +264,13 @@ impl Scene<'_> {
             return cost;
         }
         let since = |at: u64| seconds(old.span.to, at);
-        let taken = way.taken(since(new.told.min(new.span.from)), blocked.map(since), new.span.by_presence);
+        let came = since(new.told.min(new.span.from));
+        let mut taken = way.taken(came, blocked.map(since), new.span.by_presence);
+        if let Some(left) =
+            self.left_at_last(new, beyond).filter(|left| blocked.is_some_and(|known| *left > known))
+        {
+            taken = taken.min(way.taken(came, Some(since(left)), false));
+        }
         // If it had to wait for the loop beyond, its rear had to wait here.
         let waited = beyond.filter(|seen| new.passed && seen.span.by_presence && seen.span.sure.0);
         let waited = waited.and_then(|seen| {
@@ -268,6 +278,29 @@ impl Scene<'_> {
             Some(WAITED + on.late(since(seen.span.from), seen.blocked.map(since)))
         });
         cost + waited.map_or(taken, |waited| taken.min(waited))
+    }
+
+    /// When the vehicle before had left a post at the last, where no loop tells: before it was seen at the next one. `beyond` is
+    /// where this one was seen next.
+    fn left_at_last(&self, here: &Stop, beyond: Option<&Seen>) -> Option<u64> {
+        if here.span.by_presence || here.passed {
+            return None;
+        }
+        let at = |post: usize| {
+            let from = self.seen.partition_point(|seen| seen.post < post);
+            let to = self.seen.partition_point(|seen| seen.post <= post);
+            self.seen.get(from..to).unwrap_or_default()
+        };
+        let (post, until) = match beyond {
+            Some(seen) => (seen.post, seen.span.from),
+            None => ((here.post + 1..self.plan.posts()).find(|post| !at(*post).is_empty())?, here.span.to),
+        };
+        let ahead = at(post).iter().rev().find(|seen| seen.span.from < until)?;
+        let metres = (self.plan.post_m(post) - self.plan.post_m(here.post)).abs();
+        // Saturates; positions are finite.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let least = (metres / self.travel.fast_m_s() * 1000.0) as u64;
+        Some(ahead.span.from.saturating_sub(least))
     }
 
     fn way(&self, old: &Stop, to: usize) -> Option<&Way> {
@@ -289,7 +322,7 @@ impl Scene<'_> {
         let mut cost = 0.0;
         if let Some((reached, blocked)) = first.ahead.filter(|(reached, _)| *reached > old.span.from) {
             let since = |at: u64| seconds(old.span.from, at);
-            cost += way.late(since(reached), blocked.map(since));
+            cost += way.late(since(reached), blocked.map(since)).min(STOOD_AHEAD);
         }
         if let Some(next) = last.behind {
             let least = self.metres(old, new) / self.travel.fast_m_s() + 0.5 * CHANGES_S;
