@@ -4,6 +4,7 @@
 use interface::{Observation, RadiationAlarm, Reading, ReadingKind, SealState, SensorId, View, WATCH_LIST};
 use serde::{Deserialize, Serialize};
 
+use crate::weighed::is_far_above;
 use crate::{Alternative, PassageId, identity};
 
 /// A loop that is free for less than this and covered again has chattered. What is longer may be the gap behind a tractor, or
@@ -188,11 +189,22 @@ impl Group {
                 (Mark::Key { key, .. }, Reading::Container { code, .. }) => {
                     gap < READ_AGAIN_MS && identity::distance(key, code) < identity::SAME
                 }
-                (Mark::Value, Reading::Weight { .. } | Reading::Face { .. } | Reading::Document { .. }) => {
+                (Mark::Value, Reading::Weight { gross_kg, .. }) => {
+                    gap < STREAM_MS && !edge_since && !self.has_settled_below(*gross_kg)
+                }
+                (Mark::Value, Reading::Face { .. } | Reading::Document { .. }) => {
                     gap < STREAM_MS && !edge_since
                 }
                 _ => false,
             }
+    }
+
+    /// Whether it is of a platform that has settled, which shows this much more now: another vehicle comes onto it.
+    fn has_settled_below(&self, gross_kg: i64) -> bool {
+        self.items.iter().any(|item| match item.observation.reading {
+            Reading::Weight { gross_kg: settled, stable: true, .. } => is_far_above(gross_kg, settled),
+            _ => false,
+        })
     }
 
     /// Gives it to a passage, or to none.

@@ -57,6 +57,7 @@ mod solving;
 mod travel;
 mod unnoticed;
 mod visits;
+mod weighed;
 mod whereabouts;
 
 pub use appraisal::{Course, Difference};

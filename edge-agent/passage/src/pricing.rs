@@ -104,6 +104,7 @@ impl Scene<'_> {
             let mut kinds = first.kinds;
             let mut here = first.size;
             let mut measured = first.odds;
+            let mut weighed = first.weighed;
             while let Some(next) = visits.next_if(|next| next.post == post) {
                 add("again", again(last, next));
                 if span.by_presence && !span.open && !next.span.by_presence {
@@ -112,6 +113,8 @@ impl Scene<'_> {
                 }
                 add("again", TWO_RESULTS * f64::from((kinds.0 & next.kinds.0 & Kinds::SINGLE).count_ones()));
                 kinds.0 |= next.kinds.0;
+                add("again", weighed.again(next.weighed));
+                weighed = weighed.both(next.weighed);
                 let parts = span.by_presence && next.span.by_presence;
                 measured = length_class::both(measured, next.odds);
                 here = if parts { here.parts(next.size) } else { here.both(next.size) };

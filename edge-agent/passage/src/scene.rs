@@ -16,6 +16,7 @@ use crate::scoring::{self, Span};
 use crate::size::Size;
 use crate::travel::{DEAD_COST, Travel, Way};
 use crate::visits::Visits;
+use crate::weighed::Weighed;
 
 /// Occupancies that follow each other within this time may be of a tractor and its trailer, milliseconds.
 const COUPLED_MS: u64 = 1_500;
@@ -50,6 +51,7 @@ pub(crate) struct Seen {
     pub ghost: f64,
     pub kinds: Kinds,
     pub size: Size,
+    pub weighed: Weighed,
     /// What its measurements say of its being a car or a lorry.
     pub odds: Odds,
     pub plates: Vec<(View, usize, f64)>,
@@ -239,6 +241,7 @@ impl<'a> Scene<'a> {
                 ghost: 0.0,
                 kinds: Kinds::default(),
                 size: Size::default(),
+                weighed: Weighed::default(),
                 odds: [0.0; 2],
                 plates: Vec::new(),
                 keys: Vec::new(),
@@ -273,6 +276,7 @@ impl<'a> Scene<'a> {
         let told: Vec<&'a Group> = members().collect();
         seen.kinds = Kinds::default();
         seen.size = Size::default();
+        seen.weighed = Weighed::default();
         seen.odds = [0.0; 2];
         seen.plates.clear();
         seen.keys.clear();
@@ -303,6 +307,7 @@ impl<'a> Scene<'a> {
         let kind = group.track.kind;
         seen.kinds.add(kind);
         seen.size = seen.size.both(Size::of(group, self.travel.fast_m_s()));
+        seen.weighed = seen.weighed.both(Weighed::of(group));
         seen.odds = length_class::both(seen.odds, length_class::measured(group));
         match &group.mark {
             Mark::Plate { text, view, .. } if identity::is_plate(text) => {

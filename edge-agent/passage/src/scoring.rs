@@ -9,14 +9,13 @@ use crate::alignment::IMPOSSIBLE;
 use crate::group::{Group, Item, Mark};
 use crate::identity;
 use crate::size::Size;
+use crate::weighed::is_other;
 use crate::whereabouts::Whereabouts;
 
 /// Below this nothing is called driving, m/s: used for when a vehicle should have been somewhere.
 pub(crate) const SLOW_M_S: f64 = 1.0;
 /// What it costs to stand apart from every occupancy of a station with a loop.
 pub(crate) const APART: f64 = 5.0;
-/// A vehicle that is weighed twice weighs the same, but for the scale's error and who steps off: up to an eighth of its weight.
-const SAME_WEIGHT: u64 = 8;
 /// What costs more than this is no alternative worth telling.
 pub(crate) const CLEAR: f64 = 12.0;
 /// A front plate is read from so long before to so long after its vehicle comes onto the loop, seconds.
@@ -372,9 +371,7 @@ fn other_weight(group: &Group, next: &Group) -> bool {
     };
     let before = group.items.iter().rev().find_map(settled);
     let after = next.items.iter().find_map(settled);
-    before
-        .zip(after)
-        .is_some_and(|(one, other)| one.abs_diff(other) * SAME_WEIGHT > one.max(other).unsigned_abs())
+    before.zip(after).is_some_and(|(one, other)| is_other(one, other))
 }
 
 #[cfg(test)]
