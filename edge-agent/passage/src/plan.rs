@@ -182,6 +182,11 @@ impl Plan {
         move |post| station(Self::station_of(post)) * POSTS + post % POSTS
     }
 
+    /// Whether anything at a station tells when a vehicle is there: radio hears it from afar.
+    pub fn tells(&self, station: usize) -> bool {
+        (0..POSTS).any(|part| self.kinds_of_post(station * POSTS + part).next().is_some())
+    }
+
     /// Position of a post, metres.
     pub fn post_m(&self, post: usize) -> f64 {
         self.position_m(Self::station_of(post))

@@ -65,8 +65,9 @@ impl Whereabouts {
             front = front.max(*at_m);
             *at_m = front;
         }
-        let next = furthest.filter(|known| *known < plan.last).map(|known| plan.position_m(known + 1));
-        Self { points, stands, bound_m: next }
+        // If nothing further on would tell, it drives off.
+        let next = furthest.and_then(|known| (known + 1..=plan.last).find(|station| plan.tells(*station)));
+        Self { points, stands, bound_m: next.map(|next| plan.position_m(next)) }
     }
 
     /// Where the front was at `ms`; `None` of a vehicle that was never seen. Between two places it drove `evenly`, or else up to
