@@ -11,6 +11,9 @@ use crate::scoring::{self, Neighbours, When, seconds};
 use crate::travel::FASTEST_M_S;
 use crate::{Alternative, PassageId, identity};
 
+/// How much surer an alarm is of its vehicle if only a smaller part of this may be another's.
+const STAYS: f64 = 2.1;
+
 /// What is found out about one group.
 struct Finding {
     group: usize,
@@ -202,9 +205,7 @@ fn chain_rivals(scene: &Scene<'_>, courses: &Courses, place: usize, post: usize)
         };
         let (before, behind) = (groups(halves.ours.get(ours)), groups(halves.theirs.get(theirs)));
         let stays = if post >= cut { behind > before } else { before > behind };
-        if stays {
-            continue;
-        }
+        let base = base - if stays { STAYS } else { 0.0 };
         let others = with.into_iter().enumerate().filter(|(other, _)| *other != ours);
         for (other, cost) in others.filter(|(_, cost)| cost - base < scoring::CLEAR) {
             // Behind the cut it goes with their half; before it, their halves are exchanged.

@@ -151,17 +151,15 @@ mod tests {
     use crate::{PassageId, PassageState};
     use interface::{Reading, Stamp};
 
-    #[test]
-    fn how_fast_a_lane_can_be_is_learned_from_where_nobody_has_to_stop() {
-        // At the last two loops everybody stops: 20 m in 30 s, but 60 m before that in 10 s.
-        let plan = Plan::looped(&[0.0, 60.0, 80.0]);
+    /// Twenty vehicles that come to the loops of a lane so long after the first one, and are on each so long, milliseconds.
+    fn driven(plan: &Plan, came: &[(u64, u64)]) -> LaneState {
         let mut lane = LaneState::default();
         for number in 0..20 {
-            for (station, at) in [0, 10_000, 40_000].into_iter().enumerate() {
+            for (station, (at, on)) in came.iter().enumerate() {
                 let at = number * 100_000 + at;
                 let edges = [
                     (at, Reading::Presence { occupied: true }),
-                    (at + 2_000, Reading::Presence { occupied: false }),
+                    (at + on, Reading::Presence { occupied: false }),
                 ];
                 let mut group = Group::sample(&edges);
                 (group.track.station, group.owner) = (station, Some(number));
@@ -169,8 +167,24 @@ mod tests {
             }
             let id = PassageId(number.to_string());
             lane.passages.push(Passage::new(number, id, PassageState::Closed, Stamp::default(), 0, 0));
-            lane.learn(&plan, lane.passages.len() - 1);
+            lane.learn(plan, lane.passages.len() - 1);
         }
+        lane
+    }
+
+    #[test]
+    fn how_fast_a_lane_can_be_is_learned_from_where_nobody_has_to_stop() {
+        // At the last two loops everybody stops: 20 m in 30 s, but 60 m before that in 10 s.
+        let plan = Plan::looped(&[0.0, 60.0, 80.0]);
+        let lane = driven(&plan, &[(0, 2_000), (10_000, 2_000), (40_000, 2_000)]);
+        assert!(lane.travel.fast_m_s() > 6.0, "{}", lane.travel.fast_m_s());
+    }
+
+    #[test]
+    fn who_stands_on_a_loop_does_not_tell_how_fast_the_lane_is() {
+        // The only loops are at the booth and behind it.
+        let plan = Plan::looped(&[0.0, 20.0]);
+        let lane = driven(&plan, &[(0, 60_000), (62_000, 2_000)]);
         assert!(lane.travel.fast_m_s() > 6.0, "{}", lane.travel.fast_m_s());
     }
 }

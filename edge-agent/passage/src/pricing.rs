@@ -448,3 +448,55 @@ fn again(one: &Seen, next: &Seen) -> f64 {
         _ => 1.0 + (0.2 * (gap - 2.0).max(0.0)).min(4.0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::Holds;
+    use crate::travel::Travel;
+    use crate::visits::Visits;
+    use interface::{DocumentKind, Reading, ReadingKind};
+
+    #[test]
+    fn who_comes_to_a_place_without_a_loop_when_the_one_there_has_just_gone_on_was_not_late() {
+        let mut plan = Plan::looped(&[0.0, 40.0, 80.0]);
+        for (station, place) in plan.sensors.values_mut() {
+            place.readings = vec![if *station == 1 { ReadingKind::Document } else { ReadingKind::Presence }];
+        }
+        let over = |station: usize, from: u64, to: u64| {
+            let edges =
+                [(from, Reading::Presence { occupied: true }), (to, Reading::Presence { occupied: false })];
+            let mut group = Group::sample(&edges);
+            group.track.station = station;
+            group
+        };
+        let shown = |at: u64| {
+            let paper = Reading::Document { kind_of: DocumentKind::Barcode, text: "1".into() };
+            let mut group = Group::sample(&[(at, paper)]);
+            group.track.station = 1;
+            group
+        };
+        // The one before shows a paper at 20 s and comes to the last loop at two minutes; this one shows its own then.
+        let groups = [
+            over(0, 0, 3_000),
+            over(0, 6_000, 9_000),
+            shown(20_000),
+            shown(125_000),
+            over(2, 120_000, 123_000),
+        ];
+        let travel = Travel::default();
+        let cost = |known: &[&[usize]]| {
+            let mut scene = Scene::new(&plan, &travel, 130_000, &groups, &|_, _| None, &|_, _| 0);
+            let nothing = |_: &Group| None;
+            let holds = Holds { lock: &nothing, tie: &nothing, owner: &nothing, away: &|_| false };
+            for (station, chosen) in known.iter().enumerate() {
+                let post = groups.iter().find(|group| group.track.station == station);
+                let post = post.map_or(0, |group| plan.post_of(&group.track));
+                scene.add(post, Visits::of(&groups, chosen, 130_000, &|_, _| 0.0), &holds);
+            }
+            scene.cost(&[1, 3], false)
+        };
+        let (unknown, gone) = (cost(&[&[0, 1], &[2, 3]]), cost(&[&[0, 1], &[2, 3], &[4]]));
+        assert!(gone + 2.0 < unknown, "{gone} {unknown}");
+    }
+}

@@ -97,3 +97,24 @@ impl Whereabouts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use interface::Reading;
+
+    #[test]
+    fn who_was_last_seen_before_a_station_that_only_radio_hears_drives_on() {
+        let edges =
+            [(0, Reading::Presence { occupied: true }), (9_000, Reading::Presence { occupied: false })];
+        let group = Group::sample(&edges);
+        let mut plan = Plan::looped(&[0.0, 30.0]);
+        let after =
+            |plan: &Plan, ms| Whereabouts::of(plan, std::iter::once(&group)).front_m(ms, true).unwrap();
+        assert!(after(&plan, 300_000) == 30.0, "it waits before the loop");
+        for (station, place) in plan.sensors.values_mut() {
+            place.readings = vec![if *station == 1 { ReadingKind::Seal } else { ReadingKind::Presence }];
+        }
+        assert!(after(&plan, 12_000) < 30.0 && after(&plan, 300_000) > 100.0);
+    }
+}

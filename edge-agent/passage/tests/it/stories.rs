@@ -249,6 +249,49 @@ fn a_doubtful_alarm_names_and_refers_every_candidate() {
     assert!(entry.doubtful && entry.candidates.len() == 2, "{}", entry.why);
 }
 
+/// When the first alarm was raised, milliseconds of the script.
+fn first_alarm(effects: &[Effect]) -> Option<u64> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Alarm { published, .. } => Some(published.mono_ms - stamp(0).mono_ms),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_alarm_waits_for_what_tells_its_vehicle_but_five_seconds_at_most_and_for_nobody_who_may_leave() {
+    let outcome = doubtful().play();
+    assert_eq!(first_alarm(&outcome.effects), Some(32_000));
+    let mut clear = Script::default();
+    clear.truck("in-1", 10_000, "A001MP05");
+    clear.0.iter_mut().filter(|line| line.1 == "in-1/rpm").for_each(|line| {
+        line.2 = radiation(RadiationAlarm::Gamma);
+    });
+    assert_eq!(first_alarm(&clear.play().effects), Some(24_500));
+
+    let mut until = doubtful();
+    until.0.retain(|line| line.0 <= 27_000);
+    let mut engine = Engine::new(checkpoint());
+    assert_eq!(first_alarm(&feed(&mut engine, &until)), None);
+    let first = engine.open_passages()[0].passage.clone();
+    let input = Input::Decision { passage: first.clone(), decision: release("c1", Verdict::Release) };
+    let effects = engine.step(&stamp(28_000), input);
+    assert_eq!(first_alarm(&effects), Some(28_000));
+    let opened = |effect: &&Effect| matches!(effect, Effect::Gate { action: GateAction::OpenBarrier, .. });
+    assert_eq!(effects.iter().find(opened), None, "it is referred, not let out");
+}
+
+#[test]
+fn an_alarm_that_waits_is_raised_when_the_machine_restarts() {
+    let mut until = doubtful();
+    until.0.retain(|line| line.0 <= 27_000);
+    let mut engine = Engine::new(checkpoint());
+    assert_eq!(first_alarm(&feed(&mut engine, &until)), None);
+    let after = interface::Stamp { boot: BootId("b2".into()), ..stamp(500) };
+    let effects =
+        engine.step(&after, Input::SensorState { sensor: SensorId("in-1/rpm".into()), offline: false });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Alarm { .. })), "{effects:#?}");
+}
+
 #[test]
 fn a_clear_alarm_names_one_at_once_and_refers_nobody() {
     let mut script = Script::default();
