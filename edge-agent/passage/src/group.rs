@@ -327,6 +327,11 @@ impl Group {
         self.items.iter().filter(|item| is_alarm(&item.observation.reading)).count()
     }
 
+    /// Whether an alarm of its observations was not raised yet.
+    pub fn has_unraised(&self) -> bool {
+        self.announced < self.alarms()
+    }
+
     /// Whether it holds a usable reading of its kind: what satisfies a requirement.
     pub fn satisfies(&self) -> bool {
         self.items.iter().any(|item| match &item.observation.reading {

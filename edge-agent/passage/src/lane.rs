@@ -348,10 +348,10 @@ impl LaneState {
 
     /// Publishes every observation of a group as an orphan.
     pub fn orphan_group(&mut self, plan: &Plan, group: Group, out: &mut Vec<Effect>) {
-        let alarms = group.alarms();
+        let unraised = group.has_unraised();
         let why = if group.why.is_empty() { "fits nobody".to_owned() } else { group.why };
         for item in group.items {
-            self.orphan(plan, item.observation, why.clone(), alarms > group.announced, out);
+            self.orphan(plan, item.observation, why.clone(), unraised, out);
         }
     }
 
@@ -398,7 +398,7 @@ impl LaneState {
     /// Publishes what is unpublished of a passage and lets go of it and its groups.
     pub fn forget(&mut self, plan: &Plan, index: usize, out: &mut Vec<Effect>) {
         let number = self.passages.get(index).map(|passage| passage.number);
-        if self.groups.iter().any(|group| group.owner == number && group.announced < group.alarms()) {
+        if self.groups.iter().any(|group| group.owner == number && group.has_unraised()) {
             self.announce_alarms(plan, true, out);
         }
         if self.passages.get(index).is_some_and(|passage| passage.dirty_ms.is_some()) {

@@ -30,7 +30,7 @@ impl LaneState {
     /// comes in the next moment.
     pub fn settle_soon(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
         let waits = self.passages.iter().any(|passage| passage.gate_open || passage.release_waits);
-        let alarm = self.groups.iter().any(|group| group.announced < group.alarms());
+        let alarm = self.groups.iter().any(Group::has_unraised);
         if waits || alarm || self.urgent {
             self.settle(plan, out);
         } else if let Some(since) = self.unplaced_ms {
@@ -346,7 +346,7 @@ impl LaneState {
             }
             let grown = names.len() > group.named.len();
             let alarms = group.items.iter().filter(|item| is_alarm(&item.observation.reading));
-            let count = alarms.clone().count();
+            let count = group.alarms();
             // All that are new; or, if only the candidates are, the latest once more.
             let from = if grown { group.announced.min(count.saturating_sub(1)) } else { group.announced };
             for item in alarms.skip(from) {
@@ -378,7 +378,7 @@ impl LaneState {
     /// When something is to be done next, monotonic milliseconds.
     fn next_wake(&self, plan: &Plan, sightings: &Sightings) -> Option<u64> {
         let waiting = self.groups.iter().filter(|group| group.owner.is_none()).map(waits_until);
-        let alarms = self.groups.iter().filter(|group| group.announced < group.alarms()).map(clears_at);
+        let alarms = self.groups.iter().filter(|group| group.has_unraised()).map(clears_at);
         let passages = self.passages.iter().enumerate().map(|(index, passage)| {
             let mut wake = u64::MAX;
             if passage.sealed_ms.is_none() {

@@ -29,8 +29,6 @@ const TWO_RESULTS: f64 = 5.0;
 const REACHES_M: f64 = 17.0;
 /// What a second costs that it was measured there later than that.
 const SPOKE_LATE: f64 = 0.7;
-/// What it costs at most that the vehicle ahead had not gone by when this one came, which that one pays for, too.
-const STOOD_AHEAD: f64 = 9.0;
 /// What it costs that a vehicle's rear had to wait at a post because its front had to wait at the next.
 const WAITED: f64 = 0.5;
 /// One vehicle leaves a place and the next one stands there so much later at least, seconds.
@@ -325,7 +323,7 @@ impl Scene<'_> {
         let mut cost = 0.0;
         if let Some((reached, blocked)) = first.ahead.filter(|(reached, _)| *reached > old.span.from) {
             let since = |at: u64| seconds(old.span.from, at);
-            cost += way.late(since(reached), blocked.map(since)).min(STOOD_AHEAD);
+            cost += way.late(since(reached), blocked.map(since));
         }
         if let Some(next) = last.behind {
             let least = self.metres(old, new) / self.travel.fast_m_s() + 0.5 * CHANGES_S;

@@ -9,7 +9,6 @@ Vehicles move physically (0.1 s steps, Krauss car following) along a lane; x is 
 sensor speaks from the true front and rear. See LAYOUTS for the lanes, NOISE for what `--noise` scales.
 """
 import argparse
-import bisect
 import hashlib
 import json
 import math
@@ -769,7 +768,7 @@ class World:
 
 
 def main():
-    p = argparse.ArgumentParser()
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--seed", type=int, required=True)
     p.add_argument("--vehicles", type=int, default=60)
     p.add_argument("--noise", type=float, default=1.0)

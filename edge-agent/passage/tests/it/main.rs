@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod alarms;
 mod appraisal;
 mod clean;
 mod properties;

@@ -7,8 +7,8 @@ use interface::{
     SealState, SensorId, Stamp, UtcMs, View, WeighMode,
 };
 use passage::{
-    Checkpoint, Direction, Effect, Engine, Input, Lane, LaneId, OrphanReport, PassageId, PassageState,
-    Report, SensorPlace, Station, StationId, Timing,
+    Checkpoint, Decision, Direction, Effect, Engine, Input, Lane, LaneId, OrphanReport, PassageId,
+    PassageState, Report, SensorPlace, Station, StationId, Timing, Verdict,
 };
 
 pub const LANES: [&str; 2] = ["in-1", "in-2"];
@@ -172,6 +172,17 @@ pub fn play_in(checkpoint: Checkpoint, observations: &[Observation]) -> Outcome 
     }
     effects.extend(engine.finish());
     Outcome::of(effects)
+}
+
+/// Gives a script to an engine, and what comes of it.
+pub fn feed(engine: &mut Engine, script: &Script) -> Vec<Effect> {
+    let step = |o: Observation| engine.step(&o.stamp.clone(), Input::Observation(o));
+    script.observations().into_iter().flat_map(step).collect()
+}
+
+/// What the IISPP decides.
+pub fn release(command_id: &str, verdict: Verdict) -> Decision {
+    Decision { verdict, by: "iispp".into(), command_id: command_id.into() }
 }
 
 /// Effects, sorted for looking at.
