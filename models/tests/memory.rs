@@ -12,9 +12,9 @@ const PICTURES: usize = 18;
 /// A plate and a container reader together take 230 MiB, 480 to 600 with what the C library keeps; with ONNX Runtime's arena 840
 /// and more, MiB.
 const MOST_MIB: f64 = 400.0;
-/// What it may grow in the second half: what the C library keeps of smaller blocks varies, by 1.14 on a busy machine at most so
-/// far. To keep the pixels of each picture is more.
-const MOST_GROWTH: f64 = 1.2;
+/// So often it is tried: what the C library keeps of smaller blocks varies, on a busy machine by 1.14 once. What is never given
+/// back shows each time.
+const TRIES: usize = 3;
 
 /// Resident memory of this process, MiB.
 fn resident() -> f64 {
@@ -48,9 +48,9 @@ fn memory_stays_flat_over_pictures_of_mixed_sizes() {
     if std::env::var_os(name).is_none() {
         // it is read when a process starts
         let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-        let status =
-            again.args(["--exact", "--nocapture"]).arg("memory_stays_flat_over_pictures_of_mixed_sizes");
-        assert!(status.env(name, value).status().unwrap().success());
+        again.args(["--exact", "--nocapture"]).arg("memory_stays_flat_over_pictures_of_mixed_sizes");
+        again.env(name, value);
+        assert!((0..TRIES).any(|_| again.status().unwrap().success()));
         return;
     }
     let local = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.local");
@@ -86,6 +86,6 @@ fn memory_stays_flat_over_pictures_of_mixed_sizes() {
          ratio {ratio:.3}",
         begin.elapsed().as_secs_f64()
     );
-    assert!(ratio < MOST_GROWTH, "{ratio}");
+    assert!(ratio < 1.1, "{ratio}");
     assert!(most < MOST_MIB, "{most} MiB");
 }
