@@ -1,6 +1,7 @@
 //! What the courses of a lane cost beside those of a known truth, part by part. Where the truth is dearer, the costs are wrong;
 //! where it is cheaper and was not found, the search is, or what was told held it up. For whoever works on the engine.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use interface::ObservationId;
@@ -46,7 +47,8 @@ impl Engine {
 
 impl LaneState {
     fn appraise(&self, plan: &Plan, whose: &dyn Fn(&ObservationId) -> Option<u64>) -> Vec<Difference> {
-        let Some(scene) = self.scene(plan, None) else { return Vec::new() };
+        let prices = RefCell::default();
+        let Some(scene) = self.scene(plan, None, &prices) else { return Vec::new() };
         let found = self.courses(&scene);
         let truth = true_courses(self, &scene, whose);
         let mut component: Vec<usize> = (0..scene.seen.len()).collect();

@@ -1,10 +1,13 @@
 //! How sure it is that a group belongs to its passage, whose else it may be, and why it is there: found when a passage is
 //! published or an alarm is raised, by demanding that a visit goes elsewhere and asking what the lane would cost then.
 
+use std::cell::RefCell;
+
 use crate::group::Group;
 use crate::halves::{Demand, Halves};
 use crate::lane::LaneState;
 use crate::plan::Plan;
+use crate::prices::Prices;
 use crate::radio::{ALARM_MARGIN, LOOSE_ALARM_MARGIN, MARGIN, told, why};
 use crate::scene::{Courses, Scene};
 use crate::scoring::{self, Neighbours, When, seconds};
@@ -41,7 +44,10 @@ impl LaneState {
             }
             return;
         }
-        for finding in self.findings(plan, number) {
+        let prices = RefCell::new(std::mem::take(&mut self.prices));
+        let findings = self.findings(plan, number, &prices);
+        self.prices = prices.into_inner();
+        for finding in findings {
             let Some(group) = self.groups.get_mut(finding.group) else { continue };
             group.margin = finding.alternatives.first().map(|next| next.cost);
             group.alternatives = finding.alternatives;
@@ -51,10 +57,10 @@ impl LaneState {
         }
     }
 
-    fn findings(&self, plan: &Plan, number: u64) -> Vec<Finding> {
+    fn findings(&self, plan: &Plan, number: u64, prices: &RefCell<Prices>) -> Vec<Finding> {
         let own = self.groups.iter().filter(|group| group.owner == Some(number) && !group.track.is_radio());
         let Some(scene) =
-            own.map(|group| group.first_ms).min().and_then(|since| self.scene(plan, Some(since)))
+            own.map(|group| group.first_ms).min().and_then(|since| self.scene(plan, Some(since), prices))
         else {
             return Vec::new();
         };

@@ -252,11 +252,13 @@ impl LaneState {
             self.orphan_group(plan, group, out);
         }
         self.wake_ms = None;
+        self.prices.forget();
     }
 
     fn renumber(&mut self, stations: &[usize]) {
         let new = |old: usize| stations.get(old).copied().unwrap_or(old);
         self.travel.renumber(Plan::moved_post(new));
+        self.prices.forget();
         for group in &mut self.groups {
             group.track.station = new(group.track.station);
         }

@@ -10,6 +10,7 @@ use crate::group::{Group, Item, Mark, Track, is_alarm};
 use crate::naming::passage_id;
 use crate::passage::Passage;
 use crate::plan::Plan;
+use crate::prices::Prices;
 use crate::scoring::seconds;
 use crate::sightings::Sightings;
 use crate::travel::Travel;
@@ -77,6 +78,9 @@ pub(crate) struct LaneState {
     pub urgent: bool,
     /// When something is to be done without input.
     pub wake_ms: Option<u64>,
+    /// What was found to cost what.
+    #[serde(skip)]
+    pub prices: Prices,
 }
 
 impl LaneState {

@@ -34,6 +34,7 @@ impl LaneState {
             return;
         }
         let number = passage.number;
+        self.prices.forget();
         let contacts =
             self.groups.iter().filter(|group| group.owner == Some(number) && group.track.is_radio());
         let heard: Vec<(usize, f64)> = contacts

@@ -145,16 +145,20 @@ impl LengthClasses {
         [light, 1.0 - light]
     }
 
-    /// What it costs to say that all of this is of one vehicle, beside its being of several.
-    pub fn cost(&self, evidence: impl Iterator<Item = Odds>) -> f64 {
+    /// What every time over the loops of so many posts says.
+    pub fn table(&self, posts: usize) -> Table {
         let prior = self.prior();
-        let sum = |odds: Odds| (prior[0] * odds[0].exp() + prior[1] * odds[1].exp()).ln();
-        let (mut all, mut each) = ([0.0; 2], 0.0);
-        for odds in evidence {
-            all = [all[0] + odds[0], all[1] + odds[1]];
-            each += sum(odds);
+        let middle = |bin: usize| bin.checked_sub(1).and_then(|at| BOUNDS_S.get(at)).copied().unwrap_or(0.0);
+        let over = |post: usize| {
+            let each = std::array::from_fn(|bin| Evidence::of(self.over(post, middle(bin)), prior));
+            each
+        };
+        Table {
+            prior,
+            over: (0..posts).map(over).collect(),
+            car: Evidence::of(A_CAR, prior),
+            lorry: Evidence::of(A_LORRY, prior),
         }
-        (each - sum(all)).clamp(-MOST.0, MOST.1)
     }
 
     /// Follows a change of the layout.
@@ -162,6 +166,58 @@ impl LengthClasses {
         for (post, _) in &mut self.posts {
             *post = new(*post);
         }
+    }
+}
+
+/// Something that says which class a vehicle is of, and how likely that is of any vehicle, as a logarithm.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Evidence {
+    odds: Odds,
+    any: f64,
+}
+
+impl Evidence {
+    fn of(odds: Odds, prior: [f64; 2]) -> Self {
+        Self { odds, any: any(odds, prior) }
+    }
+}
+
+fn any(odds: Odds, prior: [f64; 2]) -> f64 {
+    (prior[0] * odds[0].exp() + prior[1] * odds[1].exp()).ln()
+}
+
+/// What every time over a loop says, worked out: courses are priced much more often than anything is learned.
+#[derive(Debug)]
+pub(crate) struct Table {
+    prior: [f64; 2],
+    over: Vec<[Evidence; BINS]>,
+    car: Evidence,
+    lorry: Evidence,
+}
+
+impl Table {
+    /// What a time over the loop of a post says.
+    pub fn over(&self, post: usize, seconds: f64) -> Option<Evidence> {
+        self.over.get(post)?.get(bin(seconds)).copied()
+    }
+
+    /// What measurements say.
+    pub fn measured(&self, odds: Odds) -> Evidence {
+        match odds {
+            A_CAR => self.car,
+            A_LORRY => self.lorry,
+            _ => Evidence::of(odds, self.prior),
+        }
+    }
+
+    /// What it costs to say that all of this is of one vehicle, beside its being of several.
+    pub fn cost(&self, evidence: &[Evidence]) -> f64 {
+        let (mut all, mut each) = ([0.0; 2], 0.0);
+        for Evidence { odds, any } in evidence {
+            all = [all[0] + odds[0], all[1] + odds[1]];
+            each += any;
+        }
+        (each - any(all, self.prior)).clamp(-MOST.0, MOST.1)
     }
 }
 
@@ -188,9 +244,13 @@ mod tests {
         let (before, after) = (LengthClasses::default().over(3, 5.0), slow.over(3, 5.0));
         assert!(before[1] > before[0] && after[0] > after[1], "{before:?} {after:?}");
         // A car that was over a loop like a lorry costs, a car like a car speaks for itself; one reading says nothing.
-        assert!(classes.cost([long, [0.0, -OTHERWISE]].into_iter()) > 1.0);
-        assert!(classes.cost([short, [0.0, -OTHERWISE]].into_iter()) < 0.0);
-        assert!(classes.cost([short, long].into_iter()) > classes.cost([short, short].into_iter()));
-        assert!(classes.cost(std::iter::once(long)).abs() < 0.3);
+        let table = classes.table(1);
+        let (over_short, over_long) = (table.over(0, 1.2).unwrap(), table.over(0, 4.5).unwrap());
+        assert_eq!((over_short.odds, over_long.odds), (short, long));
+        let car = table.measured(A_CAR);
+        assert!(table.cost(&[over_long, car]) > 1.0);
+        assert!(table.cost(&[over_short, car]) < 0.0);
+        assert!(table.cost(&[over_short, over_long]) > table.cost(&[over_short, over_short]));
+        assert!(table.cost(&[over_long]).abs() < 0.3);
     }
 }

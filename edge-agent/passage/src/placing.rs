@@ -1,6 +1,8 @@
 //! Which passage does each group belong to? The visits of the lane are put together to courses (`solving`); a course is a
 //! passage. Decisions are taken anew while passages are open, so that later evidence corrects them.
 
+use std::cell::RefCell;
+
 use interface::ReadingKind;
 
 use crate::alignment::IMPOSSIBLE;
@@ -9,6 +11,7 @@ use crate::lane::{LaneState, MAX_ENTRIES};
 use crate::naming::passage_id;
 use crate::passage::Passage;
 use crate::plan::Plan;
+use crate::prices::Prices;
 use crate::pricing::{plates_cost, read_well};
 use crate::scene::{Courses, Holds, Scene};
 use crate::solving::improve;
@@ -38,6 +41,14 @@ fn opened(owner: &Passage, group: &Group) -> bool {
 struct Place {
     course: Vec<usize>,
     passage: Option<u64>,
+}
+
+/// What is to be given to which passage.
+struct Found {
+    /// Groups, their passage if they have one, and whether they were seen first at the end of the lane.
+    places: Vec<(Vec<usize>, Option<u64>, bool)>,
+    /// All groups that were looked at.
+    covered: Vec<usize>,
 }
 
 impl LaneState {
@@ -98,7 +109,12 @@ impl LaneState {
     }
 
     /// The scene of all groups that are to be placed and of those that they lean on; nothing if there is nothing to do.
-    pub fn scene<'a>(&'a self, plan: &'a Plan, since_ms: Option<u64>) -> Option<Scene<'a>> {
+    pub fn scene<'a>(
+        &'a self,
+        plan: &'a Plan,
+        since_ms: Option<u64>,
+        prices: &'a RefCell<Prices>,
+    ) -> Option<Scene<'a>> {
         let fixed =
             |group: &Group| self.owner_of(group).is_some_and(|owner| self.is_settled(self.whole(owner)));
         let standing = || self.groups.iter().enumerate().filter(|(_, group)| self.stands(plan, group));
@@ -135,7 +151,7 @@ impl LaneState {
                 .filter(|group| group.track.kind == kind && plan.post_of(&group.track) == post);
             own.map(|group| group.last_ms).max().unwrap_or(0)
         };
-        let mut scene = Scene::new(plan, &self.travel, self.clock_ms, &self.groups, &offline, &heard);
+        let mut scene = Scene::new(plan, &self.travel, self.clock_ms, &self.groups, &offline, &heard, prices);
         let sent_away = |number: u64| {
             self.passages.iter().any(|passage| {
                 passage.number == number
@@ -155,6 +171,7 @@ impl LaneState {
             let visits = Visits::of(&self.groups, chosen, self.clock_ms, &names);
             scene.add(post, visits, &holds);
         }
+        scene.ready();
         Some(scene)
     }
 
@@ -207,7 +224,15 @@ impl LaneState {
     }
 
     fn place_once(&mut self, plan: &Plan) -> bool {
-        let Some(mut scene) = self.scene(plan, None) else { return false };
+        let prices = RefCell::new(std::mem::take(&mut self.prices));
+        let found = self.find_places(plan, &prices);
+        self.prices = prices.into_inner();
+        found.is_some_and(|found| self.carry_out(plan, found.places, &found.covered))
+    }
+
+    /// Where every group costs least; nothing if there is nothing to do.
+    fn find_places(&self, plan: &Plan, prices: &RefCell<Prices>) -> Option<Found> {
+        let mut scene = self.scene(plan, None, prices)?;
         let courses = self.courses(&scene);
         let courses = improve(&mut scene, courses);
         let reach = scene.reach(&courses);
@@ -223,7 +248,7 @@ impl LaneState {
         }
         places.retain(|place| !place.course.is_empty());
         self.keep_names(&scene, &mut places);
-        let members: Vec<(Vec<usize>, Option<u64>, bool)> = places
+        let found = places
             .iter()
             .map(|place| {
                 let visits = || place.course.iter().filter_map(|visit| scene.at(*visit));
@@ -232,8 +257,8 @@ impl LaneState {
                 (visits().flat_map(|seen| seen.members.iter().copied()).collect(), place.passage, at_end)
             })
             .collect();
-        let covered: Vec<usize> = scene.seen.iter().flat_map(|seen| seen.members.iter().copied()).collect();
-        self.carry_out(plan, members, &covered)
+        let covered = scene.seen.iter().flat_map(|seen| seen.members.iter().copied()).collect();
+        Some(Found { places: found, covered })
     }
 
     /// Of the told passages that visits of a course opened, the one that it shares most with: the others are part of it.

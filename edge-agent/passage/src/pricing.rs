@@ -6,7 +6,7 @@ use interface::View;
 use crate::alignment::IMPOSSIBLE;
 use crate::group::{Group, Mark};
 use crate::identity;
-use crate::length_class::{self, Odds};
+use crate::length_class::{self, Evidence};
 use crate::plan::Plan;
 use crate::scene::{Courses, Kinds, Scene, Seen};
 use crate::scoring::{Span, seconds};
@@ -42,13 +42,16 @@ const TOLD_TWICE: f64 = 3.0;
 /// A plate that fits no other of its end, read well.
 const OTHER_PLATE: f64 = 7.5;
 
-/// What a course costs: by where it has been, and in addition by where it has not been yet, if nobody behind it was further
-/// on, and if somebody was.
+/// What a course costs by where it has been.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SoFar {
     cost: f64,
-    waiting: f64,
-    overtaken: f64,
+    /// Until when that is so, monotonic milliseconds, if nothing is seen: some readings are not missing yet.
+    pub until: u64,
+    /// Where and when it was last.
+    last: Option<(usize, Span)>,
+    /// What remains of what it costs not to be noticed any more.
+    away: f64,
 }
 
 /// What a part of a cost is called.
@@ -81,10 +84,18 @@ impl Scene<'_> {
     /// What it costs to say that these visits are of one vehicle. `overtaken`: a later vehicle was further on.
     pub fn cost(&self, course: &[usize], overtaken: bool) -> f64 {
         let so_far = self.remembered(course, || self.so_far(course, &mut |_, _| {}));
-        so_far.cost + if overtaken { so_far.overtaken } else { so_far.waiting }
+        so_far.cost + self.not_yet(course, &so_far, overtaken)
     }
 
-    /// What a course costs by where it has been, and by where it has not been yet. Each part is told to `told`, with its name.
+    /// What a course costs by where it has not been yet, or will not be.
+    fn not_yet(&self, course: &[usize], so_far: &SoFar, overtaken: bool) -> f64 {
+        let Some((post, span)) = so_far.last else { return 0.0 };
+        let alone = course.last().filter(|last| self.at(**last).is_some_and(|seen| seen.span == span));
+        alone.map_or_else(|| self.to_come(post, &span, overtaken), |last| self.last(*last, overtaken))
+            * so_far.away
+    }
+
+    /// What a course costs by where it has been. Each part is told to `told`, with its name.
     fn so_far(&self, course: &[usize], told: &mut impl FnMut(Term, f64)) -> SoFar {
         let mut cost = 0.0;
         let mut add = |term: Term, part: f64| {
@@ -92,8 +103,10 @@ impl Scene<'_> {
             told(term, part);
         };
         let mut before: Option<Stop> = None;
+        let mut until = u64::MAX;
         let mut size = Size::default();
-        let mut odds: Vec<Odds> = Vec::new();
+        let mut evidence: Vec<Evidence> = Vec::new();
+        let classes = &self.learned.classes;
         let mut visits = self.visits(course).peekable();
         while let Some(first) = visits.next() {
             let post = first.post;
@@ -126,13 +139,14 @@ impl Scene<'_> {
             }
             size = size.both(here);
             if measured != [0.0; 2] {
-                odds.push(measured);
+                evidence.push(classes.measured(measured));
             }
             if span.by_presence && !span.open && span.sure == (true, true) {
-                odds.push(self.travel.classes.over(post, seconds(span.from, span.to)));
+                evidence.extend(classes.over(post, seconds(span.from, span.to)));
             }
             add("close behind", close_behind(first));
             add("lacking", self.lacking(post, kinds, &span, visits.peek().is_none()));
+            until = until.min(self.lacks_more(&span));
             let stop = Stop { post, span, passed: first.results(), told: first.span.to };
             match &before {
                 None => add("joined", self.joined(post, &span)),
@@ -142,7 +156,7 @@ impl Scene<'_> {
                     add("unseen", self.unseen(old.post + 1, post, during).min(MISSED));
                     add("changed", changed(first));
                     add("travel", self.travel(old, &stop));
-                    add("taken", self.taken(old, &stop, first, beyond));
+                    add("taken", self.taken(old, &stop, (first, last), beyond));
                     add("alone", self.alone(old, &stop, first, last));
                 }
             };
@@ -150,15 +164,10 @@ impl Scene<'_> {
         }
         add("told", self.told_twice(course));
         add("size", size.contradiction());
-        add("class", self.travel.classes.cost(odds.into_iter()));
+        add("class", classes.cost(&evidence));
         add("names", self.names(course));
-        let mut found = SoFar { cost, waiting: 0.0, overtaken: 0.0 };
-        if let Some(Stop { post, span, .. }) = before {
-            let away = if self.visits(course).any(|seen| seen.away) { SENT_AWAY } else { 1.0 };
-            found.waiting = self.to_come(post, &span, false) * away;
-            found.overtaken = self.to_come(post, &span, true) * away;
-        }
-        found
+        let away = if self.visits(course).any(|seen| seen.away) { SENT_AWAY } else { 1.0 };
+        SoFar { cost, until, last: before.map(|stop| (stop.post, stop.span)), away }
     }
 
     /// That a vehicle was told more than once, as several.
@@ -182,7 +191,7 @@ impl Scene<'_> {
                 Some((_, sum)) => *sum += part,
                 None => terms.push((term, part)),
             });
-        terms.push(("to come", if overtaken { found.overtaken } else { found.waiting }));
+        terms.push(("to come", self.not_yet(course, &found, overtaken)));
         terms
     }
 
@@ -253,8 +262,9 @@ impl Scene<'_> {
         cost
     }
 
-    /// What the time from one post to a later one costs. `first` is its first visit there; `beyond` is where it was seen next.
-    fn taken(&self, old: &Stop, new: &Stop, first: &Seen, beyond: Option<&Seen>) -> f64 {
+    /// What the time from one post to a later one costs. `first` and `last` are its visits there; `beyond` is where it was seen
+    /// next.
+    fn taken(&self, old: &Stop, new: &Stop, (first, last): (&Seen, &Seen), beyond: Option<&Seen>) -> f64 {
         let blocked = first.blocked;
         let Some(way) = self.way(old, new.post) else { return ABSURD };
         let mut cost = 0.0;
@@ -268,7 +278,7 @@ impl Scene<'_> {
         let came = since(new.told.min(new.span.from));
         let mut taken = way.taken(came, blocked.map(since), new.span.by_presence);
         if let Some(left) =
-            self.left_at_last(new, beyond).filter(|left| blocked.is_some_and(|known| *left > known))
+            self.left_at_last(new, last, beyond).filter(|left| blocked.is_some_and(|known| *left > known))
         {
             taken = taken.min(way.taken(came, Some(since(left)), false));
         }
@@ -281,31 +291,20 @@ impl Scene<'_> {
         cost + waited.map_or(taken, |waited| taken.min(waited))
     }
 
-    /// When the vehicle before had left a post at the last, where no loop tells: before it was seen at the next one. `beyond` is
-    /// where this one was seen next.
-    fn left_at_last(&self, here: &Stop, beyond: Option<&Seen>) -> Option<u64> {
+    /// When the vehicle before had left a post at the last, where no loop tells: before it was seen at the next one. `last` is its
+    /// last visit there; `beyond` is where this one was seen next.
+    fn left_at_last(&self, here: &Stop, last: &Seen, beyond: Option<&Seen>) -> Option<u64> {
         if here.span.by_presence || here.passed {
             return None;
         }
-        let at = |post: usize| {
-            let from = self.seen.partition_point(|seen| seen.post < post);
-            let to = self.seen.partition_point(|seen| seen.post <= post);
-            self.seen.get(from..to).unwrap_or_default()
-        };
-        let (post, until) = match beyond {
-            Some(seen) => (seen.post, seen.span.from),
-            None => ((here.post + 1..self.plan.posts()).find(|post| !at(*post).is_empty())?, here.span.to),
-        };
-        let ahead = at(post).iter().rev().find(|seen| seen.span.from < until)?;
-        let metres = (self.plan.post_m(post) - self.plan.post_m(here.post)).abs();
-        // Saturates; positions are finite.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let least = (metres / self.travel.fast_m_s() * 1000.0) as u64;
-        Some(ahead.span.from.saturating_sub(least))
+        match beyond {
+            Some(seen) => self.leaves_before(here.post, seen.post, seen.reached_before?),
+            None => last.left_at_last,
+        }
     }
 
     fn way(&self, old: &Stop, to: usize) -> Option<&Way> {
-        let [any, looped] = self.ways.get(old.post * self.plan.posts() + to)?;
+        let [any, looped] = self.learned.ways.get(old.post * self.plan.posts() + to)?;
         Some(if old.span.by_presence { looped } else { any })
     }
 
@@ -454,6 +453,7 @@ mod tests {
     use crate::travel::Travel;
     use crate::visits::Visits;
     use interface::{DocumentKind, Reading, ReadingKind};
+    use std::cell::RefCell;
 
     #[test]
     fn who_comes_to_a_place_without_a_loop_when_the_one_there_has_just_gone_on_was_not_late() {
@@ -484,7 +484,8 @@ mod tests {
         ];
         let travel = Travel::default();
         let cost = |known: &[&[usize]]| {
-            let mut scene = Scene::new(&plan, &travel, 130_000, &groups, &|_, _| None, &|_, _| 0);
+            let prices = RefCell::default();
+            let mut scene = Scene::new(&plan, &travel, 130_000, &groups, &|_, _| None, &|_, _| 0, &prices);
             let nothing = |_: &Group| None;
             let holds = Holds { lock: &nothing, tie: &nothing, owner: &nothing, away: &|_| false };
             for (station, chosen) in known.iter().enumerate() {
@@ -492,6 +493,7 @@ mod tests {
                 let post = post.map_or(0, |group| plan.post_of(&group.track));
                 scene.add(post, Visits::of(&groups, chosen, 130_000, &|_, _| 0.0), &holds);
             }
+            scene.ready();
             scene.cost(&[1, 3], false)
         };
         let (unknown, gone) = (cost(&[&[0, 1], &[2, 3]]), cost(&[&[0, 1], &[2, 3], &[4]]));

@@ -2,24 +2,28 @@
 //! in driving order. `pricing` says what a course costs; `solving` looks for the courses that cost least together.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use foldhash::fast::FixedState;
 use interface::{ReadingKind, View};
 
 use crate::group::{Group, Mark};
 use crate::identity;
+use crate::learned::Learned;
 use crate::length_class::{self, Odds};
 use crate::plan::Plan;
+use crate::prices::Prices;
 use crate::pricing::{SoFar, read_well};
 use crate::scoring::{self, Span};
 use crate::size::Size;
-use crate::travel::{DEAD_COST, Travel, Way};
+use crate::travel::{DEAD_COST, Travel};
 use crate::visits::Visits;
 use crate::weighed::Weighed;
 
 /// Occupancies that follow each other within this time may be of a tractor and its trailer, milliseconds.
 const COUPLED_MS: u64 = 1_500;
+
+/// Visits of a course, nearly always.
+const LONG: usize = 16;
 
 /// The courses of a lane, in driving order: numbers of visits, each in driving order.
 pub(crate) type Courses = Vec<Vec<usize>>;
@@ -47,6 +51,10 @@ pub(crate) struct Seen {
     pub ahead: Option<(u64, Option<u64>)>,
     /// When the next vehicle came onto the loop of the post.
     pub behind: Option<u64>,
+    /// When the vehicle before came to the post, by any of its devices.
+    pub reached_before: Option<u64>,
+    /// When a vehicle that has left the post came to the next one that has seen any, at the last: it had left by then.
+    pub left_at_last: Option<u64>,
     /// What it costs to say that it is nobody's.
     pub ghost: f64,
     pub kinds: Kinds,
@@ -143,24 +151,20 @@ pub(crate) struct Scene<'a> {
     /// Index of a group, of the first group of another visit of its post, and what it would cost more to belong to that.
     pub rivals: Vec<(usize, usize, f64)>,
     groups: &'a [Group],
-    texts: Vec<&'a str>,
-    distances: RefCell<Vec<f64>>,
-    /// What courses cost: the same ones are tried again and again.
-    costs: RefCell<HashMap<Vec<usize>, SoFar, FixedState>>,
+    /// Names, by their numbers.
+    texts: Vec<(usize, &'a str)>,
+    /// The number of each visit among the prices.
+    numbers: Vec<u32>,
+    prices: &'a RefCell<Prices>,
+    /// What it costs that each visit was the last one, if nobody behind it was further on, and if somebody was.
+    to_come: RefCell<Vec<[Option<f64>; 2]>>,
     /// When sensors were offline, or seem to have been dead.
     pub silences: Vec<Silence>,
-    /// Kinds that each post reports, and what it costs to have been missed by them.
-    pub expected: Vec<Vec<(ReadingKind, f64)>>,
-    /// What it costs that a plate was read at a post, but not from the front, or not from the rear.
-    pub views: Vec<[f64; 2]>,
-    /// What it costs to have been missed by all posts before each, and by all.
-    pub unseen_before: Vec<f64>,
-    /// What the way from each post to each later one usually takes, from loop to anything and from anything else.
-    pub ways: Vec<[Way; 2]>,
+    pub learned: Arc<Learned>,
 }
 
 impl<'a> Scene<'a> {
-    /// An empty scene of these groups. `offline` says since when all sensors of a kind are offline at a station, or from when to
+    /// An empty scene of these groups; `prices` are those of the lane. `offline` says since when all sensors of a kind are offline at a station, or from when to
     /// when they were; `heard` when such a reading came last from a post.
     pub fn new(
         plan: &'a Plan,
@@ -169,13 +173,11 @@ impl<'a> Scene<'a> {
         groups: &'a [Group],
         offline: &dyn Fn(usize, ReadingKind) -> Option<(u64, u64)>,
         heard: &dyn Fn(usize, ReadingKind) -> u64,
+        prices: &'a RefCell<Prices>,
     ) -> Self {
-        let posts = plan.posts();
-        let missed =
-            |post: usize| plan.kinds_of_post(post).map(move |kind| (kind, travel.missed(post, kind)));
-        let expected: Vec<Vec<(ReadingKind, f64)>> = (0..posts).map(|post| missed(post).collect()).collect();
+        let learned = prices.borrow_mut().learned(plan, travel);
         let mut silences = Vec::new();
-        for (post, kinds) in expected.iter().enumerate() {
+        for (post, kinds) in learned.expected.iter().enumerate() {
             for (kind, cost) in kinds.iter().copied() {
                 if let Some((from, to)) = offline(Plan::station_of(post), kind) {
                     silences.push(Silence { post, kind, from, to, saves: cost });
@@ -185,18 +187,7 @@ impl<'a> Scene<'a> {
                 }
             }
         }
-        let mut unseen_before = vec![0.0];
-        let mut sum = 0.0;
-        for kinds in &expected {
-            sum += kinds.iter().map(|(_, cost)| cost).sum::<f64>();
-            unseen_before.push(sum);
-        }
-        let pairs = (0..posts).flat_map(|from| (0..posts).map(move |to| (from, to)));
-        let ways = pairs.map(|(from, to)| {
-            let metres = (plan.post_m(to) - plan.post_m(from)).abs();
-            let looped = plan.fitted(Plan::station_of(to), ReadingKind::Presence);
-            [travel.way(from, to, metres, false, false), travel.way(from, to, metres, true, looped)]
-        });
+        prices.borrow_mut().silent(&silences);
         Self {
             plan,
             travel,
@@ -205,13 +196,11 @@ impl<'a> Scene<'a> {
             rivals: Vec::new(),
             groups,
             texts: Vec::new(),
-            distances: RefCell::new(Vec::new()),
-            costs: RefCell::default(),
-            views: (0..posts).map(|post| travel.missed_views(post)).collect(),
-            unseen_before,
+            numbers: Vec::new(),
+            prices,
+            to_come: RefCell::default(),
             silences,
-            ways: ways.collect(),
-            expected,
+            learned,
         }
     }
 
@@ -238,6 +227,8 @@ impl<'a> Scene<'a> {
                 follows: follows.filter(|_| visit.span.by_presence && visit.span.sure.0),
                 ahead,
                 behind: None,
+                reached_before: None,
+                left_at_last: None,
                 ghost: 0.0,
                 kinds: Kinds::default(),
                 size: Size::default(),
@@ -268,6 +259,42 @@ impl<'a> Scene<'a> {
         }
     }
 
+    /// To be called when all visits are there, before anything is priced.
+    pub fn ready(&mut self) {
+        let at = |post: usize| {
+            let from = self.seen.partition_point(|seen| seen.post < post);
+            let to = self.seen.partition_point(|seen| seen.post <= post);
+            self.seen.get(from..to).unwrap_or_default()
+        };
+        let came = |post: usize, until: u64| {
+            at(post).iter().rev().find(|seen| seen.span.from < until).map(|seen| seen.span.from)
+        };
+        let found: Vec<(Option<u64>, Option<u64>)> = self
+            .seen
+            .iter()
+            .map(|seen| {
+                let next = (seen.post + 1..self.plan.posts()).find(|post| !at(*post).is_empty());
+                let left = next.and_then(|next| self.leaves_before(seen.post, next, came(next, seen.span.to)?));
+                (came(seen.post, seen.span.from), left)
+            })
+            .collect();
+        for (seen, (reached_before, left_at_last)) in self.seen.iter_mut().zip(found) {
+            (seen.reached_before, seen.left_at_last) = (reached_before, left_at_last);
+        }
+        let mut prices = self.prices.borrow_mut();
+        self.numbers = self.seen.iter().map(|seen| prices.visit(seen)).collect();
+        *self.to_come.borrow_mut() = vec![[None; 2]; self.seen.len()];
+    }
+
+    /// When a vehicle had left a post at the last that came to another one then.
+    pub fn leaves_before(&self, post: usize, other: usize, came: u64) -> Option<u64> {
+        let metres = (self.plan.post_m(other) - self.plan.post_m(post)).abs();
+        // Saturates; positions are finite.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let least = (metres / self.travel.fast_m_s() * 1000.0) as u64;
+        Some(came.saturating_sub(least))
+    }
+
     /// Finds what the groups of a visit say together.
     fn tell_all(&mut self, seen: &mut Seen) {
         let groups = self.groups;
@@ -293,10 +320,12 @@ impl<'a> Scene<'a> {
         };
         old.members.retain(|member| *member != group);
         new.members.push(group);
-        self.costs.borrow_mut().clear();
         self.tell_all(&mut old);
         self.tell_all(&mut new);
         for (index, seen) in [(from, old), (to, new)] {
+            if let Some(slot) = self.numbers.get_mut(index) {
+                *slot = self.prices.borrow_mut().visit(&seen);
+            }
             if let Some(slot) = self.seen.get_mut(index) {
                 *slot = seen;
             }
@@ -324,39 +353,58 @@ impl<'a> Scene<'a> {
     }
 
     fn text(&mut self, text: &'a str) -> usize {
-        let known = self.texts.iter().position(|known| *known == text);
-        known.unwrap_or_else(|| {
-            self.texts.push(text);
-            self.texts.len() - 1
-        })
+        let number = self.prices.borrow_mut().text(text);
+        if let Err(at) = self.texts.binary_search_by_key(&number, |(known, _)| *known) {
+            self.texts.insert(at, (number, text));
+        }
+        number
     }
 
+    /// How far two names are apart, by their numbers.
     pub fn distance(&self, a: usize, b: usize) -> f64 {
         if a == b {
             return 0.0;
         }
-        let count = self.texts.len();
-        let mut known = self.distances.borrow_mut();
-        if known.len() != count * count {
-            known.clear();
-            known.resize(count * count, f64::NAN);
-        }
-        let Some(slot) = known.get_mut(a.min(b) * count + a.max(b)) else { return 9.0 };
-        if slot.is_nan() {
-            let text = |index: usize| self.texts.get(index).copied().unwrap_or("");
-            *slot = identity::distance(text(a), text(b));
-        }
-        *slot
+        let text = |number: usize| {
+            let at = self.texts.binary_search_by_key(&number, |(known, _)| *known).ok();
+            at.and_then(|at| self.texts.get(at)).map_or("", |(_, text)| *text)
+        };
+        self.prices.borrow_mut().distance(a, b, text)
     }
 
-    /// What a course costs, if that was found out before.
+    /// What a course costs by where it has been, if that was found out before.
     pub fn remembered(&self, course: &[usize], find: impl FnOnce() -> SoFar) -> SoFar {
-        if let Some(known) = self.costs.borrow().get(course) {
-            return *known;
+        let mut visits = [0; LONG];
+        let mut more = Vec::new();
+        let numbers = course.iter().filter_map(|visit| self.numbers.get(*visit).copied());
+        let visits = if let Some(visits) = visits.get_mut(..course.len()) {
+            for (slot, number) in visits.iter_mut().zip(numbers) {
+                *slot = number;
+            }
+            &*visits
+        } else {
+            more.extend(numbers);
+            &more
+        };
+        if let Some(known) = self.prices.borrow().known(visits, self.now) {
+            return known;
         }
         let found = find();
-        self.costs.borrow_mut().insert(course.to_vec(), found);
+        self.prices.borrow_mut().keep(visits, found);
         found
+    }
+
+    /// What it costs that this visit was the last one of its course.
+    pub fn last(&self, visit: usize, overtaken: bool) -> f64 {
+        let known = |known: &Vec<[Option<f64>; 2]>| known.get(visit).and_then(|last| last[usize::from(overtaken)]);
+        if let Some(cost) = known(&self.to_come.borrow()) {
+            return cost;
+        }
+        let cost = self.seen.get(visit).map_or(0.0, |seen| self.to_come(seen.post, &seen.span, overtaken));
+        if let Some(slot) = self.to_come.borrow_mut().get_mut(visit) {
+            slot[usize::from(overtaken)] = Some(cost);
+        }
+        cost
     }
 
     /// A visit by its number.

@@ -20,16 +20,16 @@ const NOTICED_MS: u64 = 15_000;
 const ON_THE_WAY_S: f64 = 20.0;
 /// What it costs less to be still on the way after some time than to arrive just then.
 const STILL: f64 = 1.0;
-/// Readings come at most so long after the vehicle has left, seconds; a portal's may be later.
-const DUE_S: f64 = 12.0;
-const PORTAL_DUE_S: f64 = 40.0;
+/// Readings come at most so long after the vehicle has left, milliseconds; a portal's may be later.
+const DUE_MS: u64 = 12_000;
+const PORTAL_DUE_MS: u64 = 40_000;
 /// The same as long as it may stand in the portal still, off its loop.
-const STOOD_DUE_S: f64 = 150.0;
+const STOOD_DUE_MS: u64 = 150_000;
 
 impl Scene<'_> {
     /// Not to have been noticed at the posts from `from` to before `to`, which it passed within this time.
     pub(crate) fn unseen(&self, from: usize, to: usize, during: (u64, u64)) -> f64 {
-        let before = |post: usize| self.unseen_before.get(post).copied().unwrap_or(0.0);
+        let before = |post: usize| self.learned.unseen_before.get(post).copied().unwrap_or(0.0);
         let silent = self.silences.iter().filter(|silence| {
             (from..to).contains(&silence.post)
                 && silence.meets((during.0, during.1.saturating_add(NOTICED_MS)))
@@ -61,28 +61,37 @@ impl Scene<'_> {
 
     /// Not to have been noticed by some sensors of a post where others did.
     pub(crate) fn lacking(&self, post: usize, kinds: Kinds, span: &Span, last: bool) -> f64 {
-        let Some(expected) = self.expected.get(post) else { return 0.0 };
+        let Some(expected) = self.learned.expected.get(post) else { return 0.0 };
         let mut cost = 0.0;
         for (kind, missed) in expected.iter().filter(|(kind, _)| !kinds.has(*kind)) {
             let due = if *kind != ReadingKind::Radiation {
-                DUE_S
+                DUE_MS
             } else if last {
-                STOOD_DUE_S
+                STOOD_DUE_MS
             } else {
-                PORTAL_DUE_S
+                PORTAL_DUE_MS
             };
-            if *kind == ReadingKind::Presence || (!span.open && seconds(span.to, self.now) > due) {
+            if *kind == ReadingKind::Presence || (!span.open && self.now > span.to.saturating_add(due)) {
                 let until = if span.open { self.now } else { span.to.saturating_add(NOTICED_MS) };
                 let during = (span.from, until);
                 cost += missed - self.is_silent(post, *kind, during).unwrap_or(0.0);
             }
         }
         // A tractor is read from the front and its trailer from the rear.
-        let passed = !span.open && seconds(span.to, self.now) > DUE_S;
+        let passed = !span.open && self.now > span.to.saturating_add(DUE_MS);
         let read = kinds.has(ReadingKind::Plate) && passed;
-        let ends = self.views.get(post).filter(|_| read).into_iter().flatten().zip(View::ALL);
+        let ends = self.learned.views.get(post).filter(|_| read).into_iter().flatten().zip(View::ALL);
         cost += ends.filter(|(_, view)| kinds.0 & Kinds::end(**view) == 0).map(|(cost, _)| cost).sum::<f64>();
         cost.min(8.0)
+    }
+
+    /// Until when the same is lacking of a vehicle that was at a post so, monotonic milliseconds.
+    pub(crate) fn lacks_more(&self, span: &Span) -> u64 {
+        if span.open {
+            return if self.silences.is_empty() { u64::MAX } else { self.now };
+        }
+        let dues = [DUE_MS, PORTAL_DUE_MS, STOOD_DUE_MS].map(|due| span.to.saturating_add(due));
+        dues.into_iter().find(|due| *due >= self.now).unwrap_or(u64::MAX)
     }
 
     /// Not to have been noticed yet, or any more, after `last`.
@@ -100,7 +109,7 @@ impl Scene<'_> {
         else {
             return 0.0;
         };
-        let Some([any, looped]) = self.ways.get(last * self.plan.posts() + next) else { return 0.0 };
+        let Some([any, looped]) = self.learned.ways.get(last * self.plan.posts() + next) else { return 0.0 };
         let way = if span.by_presence { looped } else { any };
         let ahead = self.seen.iter().rev().find(|seen| seen.post == next && seen.span.by_presence);
         let blocked = ahead.map(|seen| if seen.span.open { self.now } else { seen.span.to });
@@ -116,12 +125,12 @@ impl Scene<'_> {
 
     fn is_fitted(&self, post: usize) -> bool {
         let now = (self.now, self.now);
-        let kinds = self.expected.get(post);
+        let kinds = self.learned.expected.get(post);
         kinds.is_some_and(|kinds| kinds.iter().any(|(kind, _)| self.is_silent(post, *kind, now).is_none()))
     }
 
     fn has_loop(&self, post: usize) -> bool {
-        let kinds = self.expected.get(post);
+        let kinds = self.learned.expected.get(post);
         let now = (self.now, self.now);
         kinds.is_some_and(|kinds| kinds.iter().any(|(kind, _)| *kind == ReadingKind::Presence))
             && self.is_silent(post, ReadingKind::Presence, now).is_none()
@@ -132,11 +141,14 @@ impl Scene<'_> {
 mod tests {
     use super::*;
     use crate::travel::Travel;
+    use std::cell::RefCell;
+
     #[test]
     fn a_lost_sensor_excuses_those_who_passed_while_it_was_silent_and_no_others() {
         let (plan, travel) = (Plan::looped(&[0.0, 30.0]), Travel::default());
         let offline = |station: usize, _| (station == 0).then_some((1_000_000, 1_100_000));
-        let scene = Scene::new(&plan, &travel, 2_000_000, &[], &offline, &|_, _| 0);
+        let prices = RefCell::default();
+        let scene = Scene::new(&plan, &travel, 2_000_000, &[], &offline, &|_, _| 0, &prices);
         let entry = |during| scene.unseen(0, 3, during);
         assert!(entry((1_010_000, 1_050_000)) == 0.0);
         assert!(entry((900_000, 950_000)) > 4.0 && entry((1_200_000, 1_250_000)) > 4.0);

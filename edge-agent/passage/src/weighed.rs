@@ -38,6 +38,12 @@ impl Weighed {
         weighed
     }
 
+    /// In numbers that tell it from any other.
+    pub fn needs(self) -> [u64; 2] {
+        let number = |kg: Option<i64>| kg.map_or(u64::MAX, i64::cast_unsigned);
+        [number(self.settled), number(self.most)]
+    }
+
     /// What both say if they are of one vehicle.
     pub fn both(self, other: Self) -> Self {
         Self { settled: self.settled.max(other.settled), most: self.most.max(other.most) }

@@ -1,0 +1,146 @@
+//! What courses were found to cost, kept from one look at a lane to the next: most of what is tried has been tried before, and
+//! what a course costs by where it has been changes only when the lane has learned something or a sensor falls silent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use crate::identity;
+use crate::learned::Learned;
+use crate::plan::Plan;
+use crate::pricing::SoFar;
+use crate::scene::{Seen, Silence};
+use crate::travel::Travel;
+
+/// Prices that are kept; with more, all are forgotten before the next look.
+const KEPT: usize = 16_384;
+
+/// Prices by what they depend on. It never changes what a lane decides: that is why two lanes that differ in it are the same.
+#[derive(Debug, Default)]
+pub(crate) struct Prices {
+    learned: Option<Arc<Learned>>,
+    silences: Vec<Silence>,
+    /// Numbers of names.
+    texts: HashMap<String, usize, FixedState>,
+    distances: HashMap<(usize, usize), f64, FixedState>,
+    /// Numbers of visits, by all that their costs need.
+    visits: HashMap<Vec<u64>, u32, FixedState>,
+    /// By the numbers of their visits.
+    courses: HashMap<Box<[u32]>, SoFar, FixedState>,
+}
+
+impl Clone for Prices {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Prices {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Prices {
+    /// Makes ready for a look at a lane: what was learned of it, as its posts see it.
+    pub fn learned(&mut self, plan: &Plan, travel: &Travel) -> Arc<Learned> {
+        if self.courses.len() > KEPT {
+            self.forget();
+        }
+        self.learned.get_or_insert_with(|| Arc::new(Learned::of(plan, travel))).clone()
+    }
+
+    /// Forgets what depends on when sensors were silent, if that has changed.
+    pub fn silent(&mut self, silences: &[Silence]) {
+        if self.silences != silences {
+            self.courses.clear();
+            self.silences = silences.to_vec();
+        }
+    }
+
+    /// Forgets everything: the lane has learned something.
+    pub fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The number of a name.
+    pub fn text(&mut self, text: &str) -> usize {
+        if let Some(known) = self.texts.get(text) {
+            return *known;
+        }
+        let number = self.texts.len();
+        self.texts.insert(text.to_owned(), number);
+        number
+    }
+
+    /// How far two names are apart, by their numbers; `text` says what they are.
+    pub fn distance<'t>(&mut self, a: usize, b: usize, text: impl Fn(usize) -> &'t str) -> f64 {
+        let pair = (a.min(b), a.max(b));
+        *self.distances.entry(pair).or_insert_with(|| identity::distance(text(a), text(b)))
+    }
+
+    /// The number of a visit, by all that its costs need.
+    pub fn visit(&mut self, seen: &Seen) -> u32 {
+        let needs = needs(seen);
+        if let Some(known) = self.visits.get(&needs) {
+            return *known;
+        }
+        // Far fewer than prices.
+        let number = u32::try_from(self.visits.len()).unwrap_or(u32::MAX);
+        self.visits.insert(needs, number);
+        number
+    }
+
+    /// What the course of these visits costs, if that is known and still so at `now`.
+    pub fn known(&self, visits: &[u32], now: u64) -> Option<SoFar> {
+        self.courses.get(visits).copied().filter(|known| now <= known.until)
+    }
+
+    pub fn keep(&mut self, visits: &[u32], found: SoFar) {
+        self.courses.insert(visits.into(), found);
+    }
+}
+
+/// Everything of a visit that the cost of a course leans on.
+fn needs(seen: &Seen) -> Vec<u64> {
+    let maybe = |value: Option<u64>| value.unwrap_or(u64::MAX);
+    let flag = |set: bool, bit: u32| u64::from(set) << bit;
+    let span = &seen.span;
+    let flags = flag(span.open, 0)
+        | flag(span.by_presence, 1)
+        | flag(span.sure.0, 2)
+        | flag(span.sure.1, 3)
+        | flag(seen.away, 4);
+    let ahead = seen.ahead.map_or([u64::MAX; 2], |(came, left)| [came, maybe(left)]);
+    let mut needs = vec![
+        seen.post as u64,
+        span.from,
+        span.to,
+        flags,
+        maybe(seen.lock),
+        maybe(seen.tie),
+        maybe(seen.blocked),
+        maybe(seen.follows),
+        ahead[0],
+        ahead[1],
+        maybe(seen.behind),
+        maybe(seen.reached_before),
+        maybe(seen.left_at_last),
+        u64::from(seen.kinds.0),
+        seen.size.least_m.to_bits(),
+        seen.size.most_m.to_bits(),
+        seen.odds[0].to_bits(),
+        seen.odds[1].to_bits(),
+    ];
+    needs.extend(seen.weighed.needs());
+    for (view, text, read) in &seen.plates {
+        needs.extend([*view as u64, *text as u64, read.to_bits()]);
+    }
+    // Ends the plates.
+    needs.push(u64::MAX);
+    for (kind, text) in &seen.keys {
+        needs.extend([*kind as u64, *text as u64]);
+    }
+    needs
+}
