@@ -63,6 +63,7 @@ impl Engine {
             if let Some(stations) = stations {
                 lane.renumber(&stations);
                 if let Some(plan) = engine.plans.get(&id).filter(|plan| *plan != old) {
+                    lane.stirred = true;
                     lane.settle(plan, &mut engine.backlog);
                 }
             } else {
@@ -86,6 +87,7 @@ impl Engine {
                     lane.advance(plan, now, &mut out);
                     lane.arrive(now);
                     lane.sensor_state(&sensor, offline);
+                    lane.stirred = true;
                     lane.settle(plan, &mut out);
                 }
             }
@@ -179,6 +181,7 @@ impl Engine {
         lane.advance(plan, now, out);
         lane.arrive(now);
         lane.decide(plan, passage, decision, out);
+        lane.stirred = true;
         lane.settle(plan, out);
     }
 

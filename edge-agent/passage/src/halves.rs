@@ -101,6 +101,8 @@ impl Halves {
         let locks: Vec<Option<u64>> = self.theirs.iter().map(|part| scene.lock(part)).collect();
         let mut joined = Vec::with_capacity(self.ours.len() * self.theirs.len() * self.run);
         let mut course: Vec<usize> = Vec::new();
+        let spans: Vec<(u64, u64)> = self.theirs.iter().map(|part| span(scene, part)).collect();
+        let mut fits: Vec<bool> = Vec::with_capacity(self.theirs.len());
         let places = self.places.clone();
         for (place, (our, reach)) in self.ours.iter().zip(&reach).enumerate() {
             let lock = scene.lock(our);
@@ -115,26 +117,29 @@ impl Halves {
             self.alone.push((free + held, passed + held));
             let span = span(scene, our);
             let middle = places.get(place).copied().unwrap_or(0);
+            let far = |first: usize| first > middle + REACH + self.run || first + REACH + self.run < middle;
+            fits.clear();
+            fits.extend(self.theirs.iter().zip(&spans).zip(&locks).enumerate().map(
+                |(index, ((part, theirs), other))| {
+                    // What is joined to some of theirs that are near goes on from there.
+                    (!far(index) || !far(index.saturating_sub(self.run)))
+                        && (lock.is_none() || other.is_none() || lock == *other)
+                        && near(span, *theirs)
+                        && in_order(scene, our, part)
+                },
+            ));
             for first in 0..self.theirs.len() {
-                if first > middle + REACH + self.run || first + REACH + self.run < middle {
+                if far(first) {
                     joined.extend(std::iter::repeat_n(IMPOSSIBLE, self.run));
                     continue;
                 }
                 course.clear();
                 course.extend_from_slice(our);
-                let mut possible = true;
                 for count in 0..self.run {
-                    let part = self.theirs.get(first + count);
-                    possible = possible
-                        && part.is_some_and(|part| {
-                            let other = locks.get(first + count).copied().flatten();
-                            near(span, self::span(scene, part))
-                                && in_order(scene, our, part)
-                                && (lock.is_none() || other.is_none() || lock == other)
-                        });
-                    let Some(part) = part.filter(|_| possible) else {
-                        joined.push(IMPOSSIBLE);
-                        continue;
+                    let fit = fits.get(first + count).is_some_and(|fit| *fit);
+                    let Some(part) = self.theirs.get(first + count).filter(|_| fit) else {
+                        joined.extend(std::iter::repeat_n(IMPOSSIBLE, self.run - count));
+                        break;
                     };
                     course.extend_from_slice(part);
                     course.sort_unstable();

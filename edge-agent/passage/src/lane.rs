@@ -74,6 +74,9 @@ pub(crate) struct LaneState {
     pub wants_room: bool,
     /// When the first observation came that is not placed yet, monotonic milliseconds.
     pub unplaced_ms: Option<u64>,
+    /// Something else has happened that what is placed may lean on.
+    #[serde(default)]
+    pub stirred: bool,
     /// One of them may be all that a packet waits for.
     pub urgent: bool,
     /// When something is to be done without input.
@@ -192,6 +195,7 @@ impl LaneState {
             };
             for group in self.groups.iter_mut().filter(|group| group.track.sensor == sensor) {
                 group.shift(by);
+                self.stirred = true;
             }
         }
     }

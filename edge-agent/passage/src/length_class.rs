@@ -186,6 +186,21 @@ fn any(odds: Odds, prior: [f64; 2]) -> f64 {
     (prior[0] * odds[0].exp() + prior[1] * odds[1].exp()).ln()
 }
 
+/// Evidence of one vehicle.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Together {
+    all: Odds,
+    each: f64,
+}
+
+impl Together {
+    pub fn add(&mut self, evidence: Option<Evidence>) {
+        let Some(Evidence { odds, any }) = evidence else { return };
+        self.all = [self.all[0] + odds[0], self.all[1] + odds[1]];
+        self.each += any;
+    }
+}
+
 /// What every time over a loop says, worked out: courses are priced much more often than anything is learned.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -211,13 +226,8 @@ impl Table {
     }
 
     /// What it costs to say that all of this is of one vehicle, beside its being of several.
-    pub fn cost(&self, evidence: &[Evidence]) -> f64 {
-        let (mut all, mut each) = ([0.0; 2], 0.0);
-        for Evidence { odds, any } in evidence {
-            all = [all[0] + odds[0], all[1] + odds[1]];
-            each += any;
-        }
-        (each - any(all, self.prior)).clamp(-MOST.0, MOST.1)
+    pub fn cost(&self, evidence: &Together) -> f64 {
+        (evidence.each - any(evidence.all, self.prior)).clamp(-MOST.0, MOST.1)
     }
 }
 
@@ -248,9 +258,14 @@ mod tests {
         let (over_short, over_long) = (table.over(0, 1.2).unwrap(), table.over(0, 4.5).unwrap());
         assert_eq!((over_short.odds, over_long.odds), (short, long));
         let car = table.measured(A_CAR);
-        assert!(table.cost(&[over_long, car]) > 1.0);
-        assert!(table.cost(&[over_short, car]) < 0.0);
-        assert!(table.cost(&[over_short, over_long]) > table.cost(&[over_short, over_short]));
-        assert!(table.cost(&[over_long]).abs() < 0.3);
+        let cost = |evidence: &[Evidence]| {
+            let mut together = Together::default();
+            evidence.iter().for_each(|one| together.add(Some(*one)));
+            table.cost(&together)
+        };
+        assert!(cost(&[over_long, car]) > 1.0);
+        assert!(cost(&[over_short, car]) < 0.0);
+        assert!(cost(&[over_short, over_long]) > cost(&[over_short, over_short]));
+        assert!(cost(&[over_long]).abs() < 0.3);
     }
 }

@@ -41,9 +41,11 @@ impl LaneState {
 
     /// Does everything that is due at the lane's time, and finds when the next thing will be.
     pub fn settle(&mut self, plan: &Plan, out: &mut Vec<Effect>) {
-        (self.unplaced_ms, self.urgent) = (None, false);
         self.compare_clocks(plan);
-        self.place(plan);
+        if std::mem::take(&mut self.stirred) || self.unplaced_ms.is_some() {
+            self.place(plan);
+        }
+        (self.unplaced_ms, self.urgent) = (None, false);
         if self.wants_room {
             self.make_room(plan, out);
             self.place(plan);

@@ -22,8 +22,9 @@ pub(crate) struct Prices {
     learned: Option<Arc<Learned>>,
     silences: Vec<Silence>,
     /// Numbers of names.
-    texts: HashMap<String, usize, FixedState>,
-    distances: HashMap<(usize, usize), f64, FixedState>,
+    texts: HashMap<String, u64, FixedState>,
+    /// How far two names are apart, by their numbers.
+    distances: HashMap<(u64, u64), f64, FixedState>,
     /// Numbers of visits, by all that their costs need.
     visits: HashMap<Vec<u64>, u32, FixedState>,
     /// By the numbers of their visits.
@@ -65,24 +66,24 @@ impl Prices {
     }
 
     /// The number of a name.
-    pub fn text(&mut self, text: &str) -> usize {
+    fn text(&mut self, text: &str) -> u64 {
         if let Some(known) = self.texts.get(text) {
             return *known;
         }
-        let number = self.texts.len();
+        let number = self.texts.len() as u64;
         self.texts.insert(text.to_owned(), number);
         number
     }
 
-    /// How far two names are apart, by their numbers; `text` says what they are.
-    pub fn distance<'t>(&mut self, a: usize, b: usize, text: impl Fn(usize) -> &'t str) -> f64 {
-        let pair = (a.min(b), a.max(b));
-        *self.distances.entry(pair).or_insert_with(|| identity::distance(text(a), text(b)))
+    /// How far two names are apart.
+    pub fn distance(&mut self, a: &str, b: &str) -> f64 {
+        let pair = (self.text(a), self.text(b));
+        *self.distances.entry(pair).or_insert_with(|| identity::distance(a, b))
     }
 
-    /// The number of a visit, by all that its costs need.
-    pub fn visit(&mut self, seen: &Seen) -> u32 {
-        let needs = needs(seen);
+    /// The number of a visit, by all that its costs need. `texts` are the names that it has numbers of.
+    pub fn visit(&mut self, seen: &Seen, texts: &[&str]) -> u32 {
+        let needs = self.needs(seen, texts);
         if let Some(known) = self.visits.get(&needs) {
             return *known;
         }
@@ -100,47 +101,48 @@ impl Prices {
     pub fn keep(&mut self, visits: &[u32], found: SoFar) {
         self.courses.insert(visits.into(), found);
     }
-}
 
-/// Everything of a visit that the cost of a course leans on.
-fn needs(seen: &Seen) -> Vec<u64> {
-    let maybe = |value: Option<u64>| value.unwrap_or(u64::MAX);
-    let flag = |set: bool, bit: u32| u64::from(set) << bit;
-    let span = &seen.span;
-    let flags = flag(span.open, 0)
-        | flag(span.by_presence, 1)
-        | flag(span.sure.0, 2)
-        | flag(span.sure.1, 3)
-        | flag(seen.away, 4);
-    let ahead = seen.ahead.map_or([u64::MAX; 2], |(came, left)| [came, maybe(left)]);
-    let mut needs = vec![
-        seen.post as u64,
-        span.from,
-        span.to,
-        flags,
-        maybe(seen.lock),
-        maybe(seen.tie),
-        maybe(seen.blocked),
-        maybe(seen.follows),
-        ahead[0],
-        ahead[1],
-        maybe(seen.behind),
-        maybe(seen.reached_before),
-        maybe(seen.left_at_last),
-        u64::from(seen.kinds.0),
-        seen.size.least_m.to_bits(),
-        seen.size.most_m.to_bits(),
-        seen.odds[0].to_bits(),
-        seen.odds[1].to_bits(),
-    ];
-    needs.extend(seen.weighed.needs());
-    for (view, text, read) in &seen.plates {
-        needs.extend([*view as u64, *text as u64, read.to_bits()]);
+    /// Everything of a visit that the cost of a course leans on.
+    fn needs(&mut self, seen: &Seen, texts: &[&str]) -> Vec<u64> {
+        let maybe = |value: Option<u64>| value.unwrap_or(u64::MAX);
+        let flag = |set: bool, bit: u32| u64::from(set) << bit;
+        let span = &seen.span;
+        let flags = flag(span.open, 0)
+            | flag(span.by_presence, 1)
+            | flag(span.sure.0, 2)
+            | flag(span.sure.1, 3)
+            | flag(seen.away, 4);
+        let mut name = |number: usize| self.text(texts.get(number).copied().unwrap_or_default());
+        let ahead = seen.ahead.map_or([u64::MAX; 2], |(came, left)| [came, maybe(left)]);
+        let mut needs = vec![
+            seen.post as u64,
+            span.from,
+            span.to,
+            flags,
+            maybe(seen.lock),
+            maybe(seen.tie),
+            maybe(seen.blocked),
+            maybe(seen.follows),
+            ahead[0],
+            ahead[1],
+            maybe(seen.behind),
+            maybe(seen.reached_before),
+            maybe(seen.left_at_last),
+            u64::from(seen.kinds.0),
+            seen.size.least_m.to_bits(),
+            seen.size.most_m.to_bits(),
+            seen.odds[0].to_bits(),
+            seen.odds[1].to_bits(),
+        ];
+        needs.extend(seen.weighed.needs());
+        for (view, text, read) in &seen.plates {
+            needs.extend([*view as u64, name(*text), read.to_bits()]);
+        }
+        // Ends the plates.
+        needs.push(u64::MAX);
+        for (kind, text) in &seen.keys {
+            needs.extend([*kind as u64, name(*text)]);
+        }
+        needs
     }
-    // Ends the plates.
-    needs.push(u64::MAX);
-    for (kind, text) in &seen.keys {
-        needs.extend([*kind as u64, *text as u64]);
-    }
-    needs
 }

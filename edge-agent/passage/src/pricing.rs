@@ -6,7 +6,7 @@ use interface::View;
 use crate::alignment::IMPOSSIBLE;
 use crate::group::{Group, Mark};
 use crate::identity;
-use crate::length_class::{self, Evidence};
+use crate::length_class::{self, Together};
 use crate::plan::Plan;
 use crate::scene::{Courses, Kinds, Scene, Seen};
 use crate::scoring::{Span, seconds};
@@ -105,7 +105,7 @@ impl Scene<'_> {
         let mut before: Option<Stop> = None;
         let mut until = u64::MAX;
         let mut size = Size::default();
-        let mut evidence: Vec<Evidence> = Vec::new();
+        let mut evidence = Together::default();
         let classes = &self.learned.classes;
         let mut visits = self.visits(course).peekable();
         while let Some(first) = visits.next() {
@@ -139,14 +139,15 @@ impl Scene<'_> {
             }
             size = size.both(here);
             if measured != [0.0; 2] {
-                evidence.push(classes.measured(measured));
+                evidence.add(Some(classes.measured(measured)));
             }
             if span.by_presence && !span.open && span.sure == (true, true) {
-                evidence.extend(classes.over(post, seconds(span.from, span.to)));
+                evidence.add(classes.over(post, seconds(span.from, span.to)));
             }
             add("close behind", close_behind(first));
-            add("lacking", self.lacking(post, kinds, &span, visits.peek().is_none()));
-            until = until.min(self.lacks_more(&span));
+            let (lacking, so_long) = self.lacking(post, kinds, &span, visits.peek().is_none());
+            add("lacking", lacking);
+            until = until.min(so_long);
             let stop = Stop { post, span, passed: first.results(), told: first.span.to };
             match &before {
                 None => add("joined", self.joined(post, &span)),

@@ -151,8 +151,9 @@ pub(crate) struct Scene<'a> {
     /// Index of a group, of the first group of another visit of its post, and what it would cost more to belong to that.
     pub rivals: Vec<(usize, usize, f64)>,
     groups: &'a [Group],
-    /// Names, by their numbers.
-    texts: Vec<(usize, &'a str)>,
+    /// Names, and how far they are apart as far as that was asked: not numbers before.
+    texts: Vec<&'a str>,
+    distances: RefCell<Vec<f64>>,
     /// The number of each visit among the prices.
     numbers: Vec<u32>,
     prices: &'a RefCell<Prices>,
@@ -196,6 +197,7 @@ impl<'a> Scene<'a> {
             rivals: Vec::new(),
             groups,
             texts: Vec::new(),
+            distances: RefCell::default(),
             numbers: Vec::new(),
             prices,
             to_come: RefCell::default(),
@@ -274,7 +276,8 @@ impl<'a> Scene<'a> {
             .iter()
             .map(|seen| {
                 let next = (seen.post + 1..self.plan.posts()).find(|post| !at(*post).is_empty());
-                let left = next.and_then(|next| self.leaves_before(seen.post, next, came(next, seen.span.to)?));
+                let left =
+                    next.and_then(|next| self.leaves_before(seen.post, next, came(next, seen.span.to)?));
                 (came(seen.post, seen.span.from), left)
             })
             .collect();
@@ -282,7 +285,7 @@ impl<'a> Scene<'a> {
             (seen.reached_before, seen.left_at_last) = (reached_before, left_at_last);
         }
         let mut prices = self.prices.borrow_mut();
-        self.numbers = self.seen.iter().map(|seen| prices.visit(seen)).collect();
+        self.numbers = self.seen.iter().map(|seen| prices.visit(seen, &self.texts)).collect();
         *self.to_come.borrow_mut() = vec![[None; 2]; self.seen.len()];
     }
 
@@ -324,7 +327,7 @@ impl<'a> Scene<'a> {
         self.tell_all(&mut new);
         for (index, seen) in [(from, old), (to, new)] {
             if let Some(slot) = self.numbers.get_mut(index) {
-                *slot = self.prices.borrow_mut().visit(&seen);
+                *slot = self.prices.borrow_mut().visit(&seen, &self.texts);
             }
             if let Some(slot) = self.seen.get_mut(index) {
                 *slot = seen;
@@ -353,11 +356,11 @@ impl<'a> Scene<'a> {
     }
 
     fn text(&mut self, text: &'a str) -> usize {
-        let number = self.prices.borrow_mut().text(text);
-        if let Err(at) = self.texts.binary_search_by_key(&number, |(known, _)| *known) {
-            self.texts.insert(at, (number, text));
-        }
-        number
+        let known = self.texts.iter().position(|known| *known == text);
+        known.unwrap_or_else(|| {
+            self.texts.push(text);
+            self.texts.len() - 1
+        })
     }
 
     /// How far two names are apart, by their numbers.
@@ -365,11 +368,18 @@ impl<'a> Scene<'a> {
         if a == b {
             return 0.0;
         }
-        let text = |number: usize| {
-            let at = self.texts.binary_search_by_key(&number, |(known, _)| *known).ok();
-            at.and_then(|at| self.texts.get(at)).map_or("", |(_, text)| *text)
-        };
-        self.prices.borrow_mut().distance(a, b, text)
+        let count = self.texts.len();
+        let mut known = self.distances.borrow_mut();
+        if known.len() != count * count {
+            known.clear();
+            known.resize(count * count, f64::NAN);
+        }
+        let Some(slot) = known.get_mut(a.min(b) * count + a.max(b)) else { return 9.0 };
+        if slot.is_nan() {
+            let text = |index: usize| self.texts.get(index).copied().unwrap_or("");
+            *slot = self.prices.borrow_mut().distance(text(a), text(b));
+        }
+        *slot
     }
 
     /// What a course costs by where it has been, if that was found out before.
@@ -396,7 +406,8 @@ impl<'a> Scene<'a> {
 
     /// What it costs that this visit was the last one of its course.
     pub fn last(&self, visit: usize, overtaken: bool) -> f64 {
-        let known = |known: &Vec<[Option<f64>; 2]>| known.get(visit).and_then(|last| last[usize::from(overtaken)]);
+        let known =
+            |known: &Vec<[Option<f64>; 2]>| known.get(visit).and_then(|last| last[usize::from(overtaken)]);
         if let Some(cost) = known(&self.to_come.borrow()) {
             return cost;
         }

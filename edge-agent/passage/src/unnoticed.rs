@@ -59,10 +59,12 @@ impl Scene<'_> {
         self.silences.iter().find(silent).map(|silence| silence.saves)
     }
 
-    /// Not to have been noticed by some sensors of a post where others did.
-    pub(crate) fn lacking(&self, post: usize, kinds: Kinds, span: &Span, last: bool) -> f64 {
-        let Some(expected) = self.learned.expected.get(post) else { return 0.0 };
+    /// Not to have been noticed by some sensors of a post where others did, and until when that costs the same if nothing else is
+    /// seen, monotonic milliseconds.
+    pub(crate) fn lacking(&self, post: usize, kinds: Kinds, span: &Span, last: bool) -> (f64, u64) {
+        let Some(expected) = self.learned.expected.get(post) else { return (0.0, u64::MAX) };
         let mut cost = 0.0;
+        let mut until = if span.open && !self.silences.is_empty() { self.now } else { u64::MAX };
         for (kind, missed) in expected.iter().filter(|(kind, _)| !kinds.has(*kind)) {
             let due = if *kind != ReadingKind::Radiation {
                 DUE_MS
@@ -71,27 +73,27 @@ impl Scene<'_> {
             } else {
                 PORTAL_DUE_MS
             };
-            if *kind == ReadingKind::Presence || (!span.open && self.now > span.to.saturating_add(due)) {
+            let due = span.to.saturating_add(due);
+            if *kind == ReadingKind::Presence || (!span.open && self.now > due) {
                 let until = if span.open { self.now } else { span.to.saturating_add(NOTICED_MS) };
                 let during = (span.from, until);
                 cost += missed - self.is_silent(post, *kind, during).unwrap_or(0.0);
+            } else if !span.open {
+                until = until.min(due);
             }
         }
         // A tractor is read from the front and its trailer from the rear.
-        let passed = !span.open && self.now > span.to.saturating_add(DUE_MS);
-        let read = kinds.has(ReadingKind::Plate) && passed;
+        let due = span.to.saturating_add(DUE_MS);
+        let read = kinds.has(ReadingKind::Plate) && !span.open;
         let ends = self.learned.views.get(post).filter(|_| read).into_iter().flatten().zip(View::ALL);
-        cost += ends.filter(|(_, view)| kinds.0 & Kinds::end(**view) == 0).map(|(cost, _)| cost).sum::<f64>();
-        cost.min(8.0)
-    }
-
-    /// Until when the same is lacking of a vehicle that was at a post so, monotonic milliseconds.
-    pub(crate) fn lacks_more(&self, span: &Span) -> u64 {
-        if span.open {
-            return if self.silences.is_empty() { u64::MAX } else { self.now };
+        for (missed, _) in ends.filter(|(_, view)| kinds.0 & Kinds::end(**view) == 0) {
+            if self.now > due {
+                cost += missed;
+            } else {
+                until = until.min(due);
+            }
         }
-        let dues = [DUE_MS, PORTAL_DUE_MS, STOOD_DUE_MS].map(|due| span.to.saturating_add(due));
-        dues.into_iter().find(|due| *due >= self.now).unwrap_or(u64::MAX)
+        (cost.min(8.0), until)
     }
 
     /// Not to have been noticed yet, or any more, after `last`.
