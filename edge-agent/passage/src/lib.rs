@@ -43,6 +43,7 @@ mod learned;
 mod learning;
 mod length_class;
 mod lifecycle;
+mod looking;
 mod naming;
 mod passage;
 mod placing;

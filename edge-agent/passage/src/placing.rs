@@ -3,37 +3,28 @@
 
 use std::cell::RefCell;
 
-use interface::ReadingKind;
-
-use crate::alignment::IMPOSSIBLE;
-use crate::group::{Group, Mark};
+use crate::PassageState;
+use crate::group::Group;
 use crate::lane::{LaneState, MAX_ENTRIES};
 use crate::naming::passage_id;
 use crate::passage::Passage;
 use crate::plan::Plan;
 use crate::prices::Prices;
-use crate::pricing::{plates_cost, read_well};
-use crate::scene::{Courses, Holds, Scene};
+use crate::scene::{Courses, Scene};
 use crate::solving::improve;
-use crate::visits::Visits;
-use crate::{PassageState, identity};
 
 /// So long after a passage has ended its groups are moved no more, just before it is forgotten; new ones may still come,
 /// milliseconds.
 const SETTLED_MS: u64 = 110_000;
 /// The same after a passage that is told was heard of last.
 const QUIET_MS: u64 = 400_000;
-/// What is fixed counts for the order of what came so long after it, milliseconds.
-const NEAR_MS: u64 = 60_000;
 /// A course is taken for a vehicle if that is so much cheaper than taking its visits for nobody's.
 const SURE: f64 = 1.0;
-/// What the same name at another post speaks at most for a reading being of an occupancy: it may have come before.
-const SAME_NAME: f64 = 4.0;
 /// Visits lean on the names of their passages, and these on the visits; this many times they are looked at again.
 const LOOKS: usize = 2;
 
 /// Whether a group opened its passage, and that is told: then it stays there.
-fn opened(owner: &Passage, group: &Group) -> bool {
+pub(crate) fn opened(owner: &Passage, group: &Group) -> bool {
     owner.told && owner.opener == group.number
 }
 
@@ -70,24 +61,15 @@ impl LaneState {
         (self.is_settled(owner) || opened(owner, group)).then_some(owner.number)
     }
 
-    fn owner_of(&self, group: &Group) -> Option<&Passage> {
+    pub fn owner_of(&self, group: &Group) -> Option<&Passage> {
         self.passages.iter().find(|passage| group.owner == Some(passage.number))
     }
 
     /// The passage that a passage is part of, or itself.
-    fn whole<'a>(&'a self, passage: &'a Passage) -> &'a Passage {
+    pub fn whole<'a>(&'a self, passage: &'a Passage) -> &'a Passage {
         let whole =
             passage.part_of.and_then(|whole| self.passages.iter().find(|other| other.number == whole));
         whole.unwrap_or(passage)
-    }
-
-    /// The passage whose vehicle has what a group says, for good. A passage that was decided about is not found to be part of
-    /// another one any more.
-    fn fixed_to(&self, group: &Group) -> Option<u64> {
-        let owner = self.owner_of(group)?;
-        let whole = self.whole(owner);
-        let decided = owner.decision.is_some() && opened(owner, group) && owner.part_of.is_none();
-        (self.is_settled(whole) || decided).then_some(whole.number)
     }
 
     /// Whether what a passage has will not be taken from it any more.
@@ -106,99 +88,6 @@ impl LaneState {
                 .as_ref()
                 .is_some_and(|(sensor, kind)| *sensor == group.track.sensor && *kind == group.track.kind)
             || self.passages.iter().any(|passage| passage.opener == group.number)
-    }
-
-    /// The scene of all groups that are to be placed and of those that they lean on; nothing if there is nothing to do.
-    pub fn scene<'a>(
-        &'a self,
-        plan: &'a Plan,
-        since_ms: Option<u64>,
-        prices: &'a RefCell<Prices>,
-    ) -> Option<Scene<'a>> {
-        let fixed =
-            |group: &Group| self.owner_of(group).is_some_and(|owner| self.is_settled(self.whole(owner)));
-        let standing = || self.groups.iter().enumerate().filter(|(_, group)| self.stands(plan, group));
-        let since = match since_ms {
-            Some(since) => since,
-            None => standing().filter(|(_, group)| !fixed(group)).map(|(_, group)| group.first_ms).min()?,
-        };
-        let since = since.saturating_sub(NEAR_MS);
-        let whose = |group: &Group| self.owner_of(group).map(|owner| self.whole(owner).number);
-        let recent: Vec<u64> = standing()
-            .filter(|(_, group)| group.last_ms >= since)
-            .filter_map(|(_, group)| whose(group))
-            .collect();
-        let mut by_post: Vec<Vec<usize>> = vec![Vec::new(); plan.posts()];
-        for (index, group) in standing() {
-            let near = group.last_ms >= since || whose(group).is_some_and(|owner| recent.contains(&owner));
-            if let Some(slot) = by_post.get_mut(plan.post_of(&group.track)).filter(|_| near) {
-                slot.push(index);
-            }
-        }
-        let offline = |station: usize, kind: ReadingKind| {
-            let mut sensors = plan.sensors_for(station, kind).peekable();
-            sensors.peek()?;
-            sensors.try_fold((0, u64::MAX), |(from, to), sensor| {
-                let outage = self.outages.get(sensor)?;
-                let both = (outage.from.max(from), outage.to.unwrap_or(u64::MAX).min(to));
-                (both.0 < both.1).then_some(both)
-            })
-        };
-        let heard = |post: usize, kind: ReadingKind| {
-            let own = self
-                .groups
-                .iter()
-                .filter(|group| group.track.kind == kind && plan.post_of(&group.track) == post);
-            own.map(|group| group.last_ms).max().unwrap_or(0)
-        };
-        let mut scene = Scene::new(plan, &self.travel, self.clock_ms, &self.groups, &offline, &heard, prices);
-        let sent_away = |number: u64| {
-            self.passages.iter().any(|passage| {
-                passage.number == number
-                    && matches!(
-                        passage.state,
-                        PassageState::Referred | PassageState::Abandoned | PassageState::Expired
-                    )
-            })
-        };
-        let names = |index: usize, seed: usize| self.name_cost(plan, index, seed);
-        let tie = |group: &Group| {
-            self.owner_of(group).filter(|owner| opened(owner, group)).map(|owner| owner.number)
-        };
-        let lock = |group: &Group| self.fixed_to(group);
-        let holds = Holds { lock: &lock, tie: &tie, owner: &whose, away: &sent_away };
-        for (post, chosen) in by_post.iter().enumerate().filter(|(_, chosen)| !chosen.is_empty()) {
-            let visits = Visits::of(&self.groups, chosen, self.clock_ms, &names);
-            scene.add(post, visits, &holds);
-        }
-        scene.ready();
-        Some(scene)
-    }
-
-    /// What a group's plate costs in a visit that is built on `seed`, by the plates that its passage has at other posts.
-    fn name_cost(&self, plan: &Plan, index: usize, seed: usize) -> f64 {
-        let (Some(group), Some(seed)) = (self.groups.get(index), self.groups.get(seed)) else { return 0.0 };
-        // What cannot be taken from its passage is in no visit of another one.
-        let whose = |group: &Group| self.owner_of(group).map(|owner| self.whole(owner).number);
-        if self.fixed_to(group).is_some_and(|lock| whose(seed) != Some(lock))
-            || self.fixed_to(seed).is_some_and(|lock| self.fixed_to(group).is_some_and(|own| own != lock))
-        {
-            return IMPOSSIBLE;
-        }
-        let (Mark::Plate { text, view, .. }, Some(owner)) = (&group.mark, whose(seed)) else { return 0.0 };
-        if !identity::is_plate(text) {
-            return 0.0;
-        }
-        let post = plan.post_of(&group.track);
-        let known = self.groups.iter().filter(|other| other.owner == Some(owner));
-        let elsewhere = known.filter(|other| plan.post_of(&other.track) != post);
-        let costs = elsewhere.filter_map(|other| match &other.mark {
-            Mark::Plate { text: known, view: seen, .. } if seen == view && identity::is_plate(known) => {
-                Some(plates_cost(identity::distance(text, known), read_well(group).min(read_well(other))))
-            }
-            _ => None,
-        });
-        costs.min_by(f64::total_cmp).unwrap_or(0.0).max(-SAME_NAME)
     }
 
     /// The courses as the groups' owners say, in driving order; visits of nobody stand alone.

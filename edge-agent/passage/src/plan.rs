@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub timing: Timing,
     /// Station index and place of each sensor of this lane.
     pub sensors: BTreeMap<SensorId, (usize, SensorPlace)>,
+    /// Whether each station has a loop.
+    looped: Vec<bool>,
     /// Index of the first station with sensors.
     pub first: usize,
     /// Index of the last station with sensors.
@@ -47,11 +49,16 @@ impl Plan {
         let first = stations().min().unwrap_or(0);
         let last = stations().max().unwrap_or(0);
         let opener = opener(&sensors, first);
+        let has_loop = |station: usize| {
+            let mut here = sensors.values().filter(|(at, _)| *at == station);
+            here.any(|(_, place)| place.readings.contains(&ReadingKind::Presence))
+        };
         Self {
             site: checkpoint.site.clone(),
             box_id: checkpoint.box_id.clone(),
             lane: lane.clone(),
             timing: checkpoint.timing.clone(),
+            looped: (0..lane.stations.len()).map(has_loop).collect(),
             sensors,
             first,
             last,
@@ -61,7 +68,10 @@ impl Plan {
 
     /// Whether a sensor at the station gives readings of this kind.
     pub fn fitted(&self, station: usize, kind: ReadingKind) -> bool {
-        self.sensors_for(station, kind).next().is_some()
+        match kind {
+            ReadingKind::Presence => self.looped.get(station).copied().unwrap_or(false),
+            _ => self.sensors_for(station, kind).next().is_some(),
+        }
     }
 
     /// The sensors at the station that give readings of this kind.
@@ -223,6 +233,11 @@ fn opener(
 impl Plan {
     /// A lane with a loop at each of these places, metres.
     pub fn looped(places_m: &[f64]) -> Self {
+        Self::with(places_m, |_| ReadingKind::Presence)
+    }
+
+    /// A lane with something that gives such readings at each of these places, metres.
+    pub fn with(places_m: &[f64], kind: impl Fn(usize) -> ReadingKind) -> Self {
         use crate::{Direction, StationId};
         let lane = LaneId("in-1".into());
         let name = |n: usize| StationId(format!("s{n}"));
@@ -236,7 +251,7 @@ impl Plan {
             let place = SensorPlace {
                 lane: lane.clone(),
                 station: name(n),
-                readings: vec![ReadingKind::Presence],
+                readings: vec![kind(n)],
                 view: None,
                 box_clock: false,
             };

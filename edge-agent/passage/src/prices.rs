@@ -54,9 +54,10 @@ impl Prices {
 
     /// Forgets what depends on when sensors were silent, if that has changed.
     pub fn silent(&mut self, silences: &[Silence]) {
-        if self.silences != silences {
+        let excuses = || silences.iter().filter(|silence| silence.saves > 0.0);
+        if !self.silences.iter().eq(excuses()) {
             self.courses.clear();
-            self.silences = silences.to_vec();
+            self.silences = excuses().copied().collect();
         }
     }
 

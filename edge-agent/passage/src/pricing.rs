@@ -450,7 +450,7 @@ fn again(one: &Seen, next: &Seen) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::Holds;
+    use crate::looking::Home;
     use crate::travel::Travel;
     use crate::visits::Visits;
     use interface::{DocumentKind, Reading, ReadingKind};
@@ -458,10 +458,9 @@ mod tests {
 
     #[test]
     fn who_comes_to_a_place_without_a_loop_when_the_one_there_has_just_gone_on_was_not_late() {
-        let mut plan = Plan::looped(&[0.0, 40.0, 80.0]);
-        for (station, place) in plan.sensors.values_mut() {
-            place.readings = vec![if *station == 1 { ReadingKind::Document } else { ReadingKind::Presence }];
-        }
+        let plan = Plan::with(&[0.0, 40.0, 80.0], |station| {
+            if station == 1 { ReadingKind::Document } else { ReadingKind::Presence }
+        });
         let over = |station: usize, from: u64, to: u64| {
             let edges =
                 [(from, Reading::Presence { occupied: true }), (to, Reading::Presence { occupied: false })];
@@ -487,12 +486,11 @@ mod tests {
         let cost = |known: &[&[usize]]| {
             let prices = RefCell::default();
             let mut scene = Scene::new(&plan, &travel, 130_000, &groups, &|_, _| None, &|_, _| 0, &prices);
-            let nothing = |_: &Group| None;
-            let holds = Holds { lock: &nothing, tie: &nothing, owner: &nothing, away: &|_| false };
+            let homes = [Home::default(); 5];
             for (station, chosen) in known.iter().enumerate() {
                 let post = groups.iter().find(|group| group.track.station == station);
                 let post = post.map_or(0, |group| plan.post_of(&group.track));
-                scene.add(post, Visits::of(&groups, chosen, 130_000, &|_, _| 0.0), &holds);
+                scene.add(post, Visits::of(&groups, chosen, 130_000, &|_, _| 0.0), &homes);
             }
             scene.ready();
             scene.cost(&[1, 3], false)

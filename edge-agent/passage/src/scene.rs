@@ -10,6 +10,7 @@ use crate::group::{Group, Mark};
 use crate::identity;
 use crate::learned::Learned;
 use crate::length_class::{self, Odds};
+use crate::looking::Home;
 use crate::plan::Plan;
 use crate::prices::Prices;
 use crate::pricing::{SoFar, read_well};
@@ -129,18 +130,6 @@ impl Silence {
     }
 }
 
-/// What holds groups to passages, each by the number of one.
-pub(crate) struct Holds<'a> {
-    /// The passage that a group cannot be taken from.
-    pub lock: &'a dyn Fn(&Group) -> Option<u64>,
-    /// The passage that a group opened, which has been told.
-    pub tie: &'a dyn Fn(&Group) -> Option<u64>,
-    /// The passage whose vehicle a group is of at present.
-    pub owner: &'a dyn Fn(&Group) -> Option<u64>,
-    /// Whether the vehicle of a passage has been sent out of the lane, or has turned round.
-    pub away: &'a dyn Fn(u64) -> bool,
-}
-
 /// Everything that courses are made of.
 pub(crate) struct Scene<'a> {
     pub plan: &'a Plan,
@@ -206,8 +195,8 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Adds the visits of one post, in order of time.
-    pub fn add(&mut self, post: usize, visits: Visits, holds: &Holds<'_>) {
+    /// Adds the visits of one post, in order of time; `homes` are those of all groups.
+    pub fn add(&mut self, post: usize, visits: Visits, homes: &[Home]) {
         let mut left: Option<u64> = None;
         let mut ahead: Option<(u64, Option<u64>)> = None;
         let mut follows: Option<u64> = None;
@@ -215,16 +204,15 @@ impl<'a> Scene<'a> {
         let looped = visits.all.iter().any(|visit| visit.span.by_presence);
         self.rivals.extend(visits.rivals);
         for visit in visits.all {
-            let groups = self.groups;
-            let members: Vec<&Group> = visit.members.iter().filter_map(|index| groups.get(*index)).collect();
+            let members = || visit.members.iter().filter_map(|index| homes.get(*index));
             let mut seen = Seen {
                 post,
-                members: visit.members.clone(),
                 span: visit.span,
-                lock: members.iter().find_map(|group| (holds.lock)(group)),
-                tie: members.iter().find_map(|group| (holds.tie)(group)),
-                owner: members.iter().find_map(|group| (holds.owner)(group)),
-                away: members.iter().find_map(|group| (holds.owner)(group)).is_some_and(holds.away),
+                lock: members().find_map(|home| home.lock),
+                tie: members().find_map(|home| home.tie),
+                owner: members().find_map(|home| home.whose),
+                away: members().find(|home| home.whose.is_some()).is_some_and(|home| home.away),
+                members: Vec::new(),
                 blocked: left,
                 follows: follows.filter(|_| visit.span.by_presence && visit.span.sure.0),
                 ahead,
@@ -239,6 +227,7 @@ impl<'a> Scene<'a> {
                 plates: Vec::new(),
                 keys: Vec::new(),
             };
+            seen.members = visit.members;
             self.tell_all(&mut seen);
             if seen.span.by_presence {
                 // What follows so closely may be the trailer of the same vehicle.

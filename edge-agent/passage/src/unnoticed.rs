@@ -64,7 +64,8 @@ impl Scene<'_> {
     pub(crate) fn lacking(&self, post: usize, kinds: Kinds, span: &Span, last: bool) -> (f64, u64) {
         let Some(expected) = self.learned.expected.get(post) else { return (0.0, u64::MAX) };
         let mut cost = 0.0;
-        let mut until = if span.open && !self.silences.is_empty() { self.now } else { u64::MAX };
+        let excused = self.silences.iter().any(|silence| silence.post == post && silence.saves > 0.0);
+        let mut until = if span.open && excused { self.now } else { u64::MAX };
         for (kind, missed) in expected.iter().filter(|(kind, _)| !kinds.has(*kind)) {
             let due = if *kind != ReadingKind::Radiation {
                 DUE_MS

@@ -108,13 +108,17 @@ mod tests {
         let edges =
             [(0, Reading::Presence { occupied: true }), (9_000, Reading::Presence { occupied: false })];
         let group = Group::sample(&edges);
-        let mut plan = Plan::looped(&[0.0, 30.0]);
+        let plan = Plan::looped(&[0.0, 30.0]);
         let after =
             |plan: &Plan, ms| Whereabouts::of(plan, std::iter::once(&group)).front_m(ms, true).unwrap();
         assert!(after(&plan, 300_000) == 30.0, "it waits before the loop");
-        for (station, place) in plan.sensors.values_mut() {
-            place.readings = vec![if *station == 1 { ReadingKind::Seal } else { ReadingKind::Presence }];
-        }
+        let plan =
+            Plan::with(
+                &[0.0, 30.0],
+                |station| {
+                    if station == 1 { ReadingKind::Seal } else { ReadingKind::Presence }
+                },
+            );
         assert!(after(&plan, 12_000) < 30.0 && after(&plan, 300_000) > 100.0);
     }
 }
