@@ -15,6 +15,8 @@ const OTHERWISE: f64 = 4.0;
 /// Where times over a loop are told apart, seconds: each bound is about 1.4 times the one before.
 const BOUNDS_S: [f64; 9] = [0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 16.0];
 const BINS: usize = BOUNDS_S.len() + 1;
+/// How often what is no vehicle is over a loop for so long: people, animals and carts, loops that stutter.
+const NO_VEHICLE: [f64; 4] = [0.35, 0.2, 0.2, 0.2];
 /// What is believed of cars and lorries before any was measured: 4 to 6 m and 7 to 18 m over a loop of 2 m at 2 to 9 m/s, and some
 /// that stand. Counts as so many vehicles.
 const BELIEVED: [[f64; BINS]; 2] =
@@ -123,9 +125,8 @@ impl LengthClasses {
         }
     }
 
-    /// What a time over the loop of a post says, relative to how often such times are.
-    pub fn over(&self, post: usize, seconds: f64) -> Odds {
-        let bin = bin(seconds);
+    /// How often a car, and a lorry, is over the loop of a post for so long.
+    fn shares(&self, post: usize, bin: usize) -> [f64; 2] {
         let own = self.posts.iter().find(|(known, _)| *known == post).map(|(_, counts)| counts);
         let share = |class: usize| {
             let usual = self.all.share(class, bin);
@@ -134,7 +135,12 @@ impl LengthClasses {
                 (own.share(class, bin) * of + usual * BELIEF) / (of + BELIEF)
             })
         };
-        let (light, heavy) = (share(0), share(1));
+        [share(0), share(1)]
+    }
+
+    /// What a time over the loop of a post says, relative to how often such times are.
+    pub fn over(&self, post: usize, seconds: f64) -> Odds {
+        let [light, heavy] = self.shares(post, bin(seconds));
         let prior = self.prior();
         let any = light * prior[0] + heavy * prior[1];
         [WEIGHT * (light / any).ln(), WEIGHT * (heavy / any).ln()]
@@ -148,13 +154,18 @@ impl LengthClasses {
     /// What every time over the loops of so many posts says.
     pub fn table(&self, posts: usize) -> Table {
         let prior = self.prior();
-        let middle = |bin: usize| bin.checked_sub(1).and_then(|at| BOUNDS_S.get(at)).copied().unwrap_or(0.0);
-        let over = |post: usize| {
-            let each = std::array::from_fn(|bin| Evidence::of(self.over(post, middle(bin)), prior));
-            each
+        let start = |bin: usize| bin.checked_sub(1).and_then(|at| BOUNDS_S.get(at)).copied().unwrap_or(0.0);
+        let over = |post: usize| std::array::from_fn(|bin| Evidence::of(self.over(post, start(bin)), prior));
+        let brief = |post: usize| {
+            std::array::from_fn(|bin| {
+                let [light, heavy] = self.shares(post, bin);
+                let vehicle = light * prior[0] + heavy * prior[1];
+                NO_VEHICLE.get(bin).map_or(0.0, |share| (share / vehicle).ln().max(0.0))
+            })
         };
         Table {
             prior,
+            brief: (0..posts).map(brief).collect(),
             over: (0..posts).map(over).collect(),
             car: Evidence::of(A_CAR, prior),
             lorry: Evidence::of(A_LORRY, prior),
@@ -206,6 +217,7 @@ impl Together {
 pub(crate) struct Table {
     prior: [f64; 2],
     over: Vec<[Evidence; BINS]>,
+    brief: Vec<[f64; BINS]>,
     car: Evidence,
     lorry: Evidence,
 }
@@ -214,6 +226,11 @@ impl Table {
     /// What a time over the loop of a post says.
     pub fn over(&self, post: usize, seconds: f64) -> Option<Evidence> {
         self.over.get(post)?.get(bin(seconds)).copied()
+    }
+
+    /// What a time over the loop of a post speaks for its having been no vehicle that was there, nats.
+    pub fn brief(&self, post: usize, seconds: f64) -> f64 {
+        self.brief.get(post).and_then(|brief| brief.get(bin(seconds))).copied().unwrap_or(0.0)
     }
 
     /// What measurements say.
@@ -245,6 +262,8 @@ mod tests {
         }
         let (short, long) = (classes.over(0, 1.2), classes.over(0, 4.5));
         assert!(short[0] > 0.0 && short[1] < -1.0 && long[1] > 0.0 && long[0] < -1.0);
+        // What is hardly there at all is no vehicle; what is there as long as vehicles are may be one.
+        assert!(classes.table(1).brief(0, 0.4) > 2.0 && classes.table(1).brief(0, 4.5) == 0.0);
         // A slow lane: what one loop taught is believed of the others, too.
         let mut slow = LengthClasses::default();
         for _ in 0..40 {

@@ -26,6 +26,9 @@
 //! 8. Observations are placed within two seconds, at once if an alarm, a required reading or the gate waits for it. `lifecycle`
 //!    seals, publishes, amends and closes passages; `deciding` carries out decisions.
 //!
+//! Costs are kept from one look at a lane to the next (`prices`), with what it has learned laid out by post (`learned`): most of
+//! what is tried was tried before. They are found anew when the lane learns something, and change nothing that is decided.
+//!
 //! `appraisal` says, for tests with known truth, what the engine's solution costs beside any other, part by part.
 
 mod alignment;
@@ -37,6 +40,7 @@ mod engine;
 mod group;
 mod halves;
 mod identity;
+mod kinds;
 mod lane;
 mod layout;
 mod learned;

@@ -6,9 +6,10 @@ use interface::View;
 use crate::alignment::IMPOSSIBLE;
 use crate::group::{Group, Mark};
 use crate::identity;
+use crate::kinds::Kinds;
 use crate::length_class::{self, Together};
 use crate::plan::Plan;
-use crate::scene::{Courses, Kinds, Scene, Seen};
+use crate::scene::{Courses, Scene, Seen};
 use crate::scoring::{Span, seconds};
 use crate::size::Size;
 use crate::travel::{FASTEST_M_S, LONGEST_M, Way};
@@ -37,6 +38,8 @@ const CHANGES_S: f64 = 5.0;
 /// takes a driver a second to follow. What a second less costs.
 const FOLLOWS_CLOSELY_S: f64 = 1.5;
 const CLOSE_BEHIND: f64 = 10.0;
+/// What it costs at most to say that a vehicle was over a loop for as short as hardly any is, where nothing else told of it.
+const BRIEF_MOST: f64 = 4.0;
 /// What it costs to say that two passages, both told, are of one vehicle.
 const TOLD_TWICE: f64 = 3.0;
 /// A plate that fits no other of its end, read well.
@@ -142,7 +145,11 @@ impl Scene<'_> {
                 evidence.add(Some(classes.measured(measured)));
             }
             if span.by_presence && !span.open && span.sure == (true, true) {
-                evidence.add(classes.over(post, seconds(span.from, span.to)));
+                let lasts = seconds(span.from, span.to);
+                evidence.add(classes.over(post, lasts));
+                if kinds.is_presence_alone() {
+                    add("brief", classes.brief(post, lasts).min(BRIEF_MOST));
+                }
             }
             add("close behind", close_behind(first));
             let (lacking, so_long) = self.lacking(post, kinds, &span, visits.peek().is_none());
@@ -299,7 +306,7 @@ impl Scene<'_> {
             return None;
         }
         match beyond {
-            Some(seen) => self.leaves_before(here.post, seen.post, seen.reached_before?),
+            Some(seen) => Some(self.leaves_before(here.post, seen.post, seen.reached_before?)),
             None => last.left_at_last,
         }
     }

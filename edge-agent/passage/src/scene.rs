@@ -8,6 +8,7 @@ use interface::{ReadingKind, View};
 
 use crate::group::{Group, Mark};
 use crate::identity;
+use crate::kinds::Kinds;
 use crate::learned::Learned;
 use crate::length_class::{self, Odds};
 use crate::looking::Home;
@@ -79,39 +80,6 @@ impl Seen {
     }
 }
 
-/// A set of kinds of readings.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Kinds(pub u32);
-
-impl Kinds {
-    /// What devices tell when a vehicle has passed.
-    const RESULTS: u32 = Self::bit(ReadingKind::Radiation)
-        | Self::bit(ReadingKind::Dimensions)
-        | Self::bit(ReadingKind::Undercarriage);
-    /// What a station makes once per vehicle.
-    pub const SINGLE: u32 = Self::RESULTS;
-
-    const fn bit(kind: ReadingKind) -> u32 {
-        1 << (kind as u32)
-    }
-
-    /// A plate of this end.
-    pub const fn end(view: View) -> u32 {
-        match view {
-            View::Front => 1 << 30,
-            View::Rear => 1 << 31,
-        }
-    }
-
-    fn add(&mut self, kind: ReadingKind) {
-        self.0 |= Self::bit(kind);
-    }
-
-    pub fn has(self, kind: ReadingKind) -> bool {
-        self.0 & Self::bit(kind) != 0
-    }
-}
-
 /// A time during which a kind of reading could not, or most likely could not, come from a post, monotonic milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Silence {
@@ -130,6 +98,13 @@ impl Silence {
     }
 }
 
+/// What it costs that a visit was the last one of its course, if nobody behind it was further on, and if somebody was.
+#[derive(Clone, Copy, Debug, Default)]
+struct ToCome {
+    waiting: Option<f64>,
+    overtaken: Option<f64>,
+}
+
 /// Everything that courses are made of.
 pub(crate) struct Scene<'a> {
     pub plan: &'a Plan,
@@ -146,8 +121,8 @@ pub(crate) struct Scene<'a> {
     /// The number of each visit among the prices.
     numbers: Vec<u32>,
     prices: &'a RefCell<Prices>,
-    /// What it costs that each visit was the last one, if nobody behind it was further on, and if somebody was.
-    to_come: RefCell<Vec<[Option<f64>; 2]>>,
+    /// What it costs that each visit was the last one, as far as that was asked.
+    to_come: RefCell<Vec<ToCome>>,
     /// When sensors were offline, or seem to have been dead.
     pub silences: Vec<Silence>,
     pub learned: Arc<Learned>,
@@ -265,8 +240,8 @@ impl<'a> Scene<'a> {
             .iter()
             .map(|seen| {
                 let next = (seen.post + 1..self.plan.posts()).find(|post| !at(*post).is_empty());
-                let left =
-                    next.and_then(|next| self.leaves_before(seen.post, next, came(next, seen.span.to)?));
+                let left = next
+                    .and_then(|next| Some(self.leaves_before(seen.post, next, came(next, seen.span.to)?)));
                 (came(seen.post, seen.span.from), left)
             })
             .collect();
@@ -275,16 +250,16 @@ impl<'a> Scene<'a> {
         }
         let mut prices = self.prices.borrow_mut();
         self.numbers = self.seen.iter().map(|seen| prices.visit(seen, &self.texts)).collect();
-        *self.to_come.borrow_mut() = vec![[None; 2]; self.seen.len()];
+        *self.to_come.borrow_mut() = vec![ToCome::default(); self.seen.len()];
     }
 
     /// When a vehicle had left a post at the last that came to another one then.
-    pub fn leaves_before(&self, post: usize, other: usize, came: u64) -> Option<u64> {
+    pub fn leaves_before(&self, post: usize, other: usize, came: u64) -> u64 {
         let metres = (self.plan.post_m(other) - self.plan.post_m(post)).abs();
         // Saturates; positions are finite.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let least = (metres / self.travel.fast_m_s() * 1000.0) as u64;
-        Some(came.saturating_sub(least))
+        came.saturating_sub(least)
     }
 
     /// Finds what the groups of a visit say together.
@@ -395,14 +370,13 @@ impl<'a> Scene<'a> {
 
     /// What it costs that this visit was the last one of its course.
     pub fn last(&self, visit: usize, overtaken: bool) -> f64 {
-        let known =
-            |known: &Vec<[Option<f64>; 2]>| known.get(visit).and_then(|last| last[usize::from(overtaken)]);
-        if let Some(cost) = known(&self.to_come.borrow()) {
+        let known = self.to_come.borrow().get(visit).copied().unwrap_or_default();
+        if let Some(cost) = if overtaken { known.overtaken } else { known.waiting } {
             return cost;
         }
         let cost = self.seen.get(visit).map_or(0.0, |seen| self.to_come(seen.post, &seen.span, overtaken));
-        if let Some(slot) = self.to_come.borrow_mut().get_mut(visit) {
-            slot[usize::from(overtaken)] = Some(cost);
+        if let Some(known) = self.to_come.borrow_mut().get_mut(visit) {
+            *(if overtaken { &mut known.overtaken } else { &mut known.waiting }) = Some(cost);
         }
         cost
     }

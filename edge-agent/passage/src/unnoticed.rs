@@ -3,8 +3,9 @@
 
 use interface::{ReadingKind, View};
 
+use crate::kinds::Kinds;
 use crate::plan::Plan;
-use crate::scene::{Kinds, Scene, Silence};
+use crate::scene::{Scene, Silence};
 use crate::scoring::{SLOW_M_S, Span, seconds};
 
 /// What it costs at most to say that a vehicle came into the lane behind the first stations, unnoticed by them: one in two

@@ -235,6 +235,17 @@ proptest! {
     }
 
     #[test]
+    fn what_a_lane_remembers_of_costs_changes_nothing(script in traffic()) {
+        let (mut one, mut other) = (Engine::new(checkpoint()), Engine::new(checkpoint()));
+        for observation in script.observations() {
+            // A copy remembers none.
+            other = other.clone();
+            prop_assert_eq!(step(&mut one, &observation), step(&mut other, &observation));
+        }
+        prop_assert_eq!(one.finish(), other.clone().finish());
+    }
+
+    #[test]
     fn a_lane_does_not_see_the_other(script in traffic()) {
         let observations = script.observations();
         let mut one_after_the_other = observations.clone();

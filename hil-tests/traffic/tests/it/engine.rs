@@ -78,6 +78,25 @@ fn noisy_traffic_gives_the_same_bytes_twice() {
 
 /// Each lane alone says what it says among the others.
 #[test]
+fn what_a_lane_remembers_of_costs_changes_nothing() {
+    for seed in 0..6 {
+        let traffic = small(seed, 40, 2.0);
+        let mut engine = Engine::new(traffic.layout.checkpoint.clone());
+        let mut forgetful = engine.clone();
+        for line in &traffic.lines {
+            // A copy remembers nothing.
+            forgetful = forgetful.clone();
+            let (one, other) = (
+                engine.step(&line.stamp, line.input.clone()),
+                forgetful.step(&line.stamp, line.input.clone()),
+            );
+            assert_eq!(one, other, "seed {seed}, at {}", line.stamp.mono_ms);
+        }
+        assert_eq!(engine.finish(), forgetful.clone().finish(), "seed {seed}");
+    }
+}
+
+#[test]
 fn lanes_of_noisy_traffic_do_not_see_each_other() {
     for seed in 20..24 {
         let traffic = small(seed, 60, 2.0);
