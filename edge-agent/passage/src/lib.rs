@@ -23,7 +23,7 @@
 //!    (`whereabouts`), those of one name at all readers together, after all others, and are no evidence for them (`radio`).
 //! 7. When something is published or an alarm is raised, it is asked what the lane would cost if this belonged elsewhere: that
 //!    is its margin, and those are its alternatives (`doubts`).
-//! 8. Observations are placed within two seconds, at once if an alarm, a required reading or the gate waits for it. `lifecycle`
+//! 8. Observations are placed within two seconds (a lane is looked at again only when something is new), at once if an alarm, a required reading or the gate waits for it. `lifecycle`
 //!    seals, publishes, amends and closes passages; `deciding` carries out decisions.
 //!
 //! Costs are kept from one look at a lane to the next (`prices`), with what it has learned laid out by post (`learned`): most of
@@ -56,6 +56,7 @@ mod prices;
 mod pricing;
 mod radio;
 mod report;
+mod same_post;
 mod scene;
 mod scoring;
 mod sightings;

@@ -13,7 +13,7 @@ use crate::pricing::SoFar;
 use crate::scene::{Seen, Silence};
 use crate::travel::Travel;
 
-/// Prices that are kept; with more, all are forgotten before the next look.
+/// Prices, visits or distances that are kept; with more of any, all are forgotten before the next look.
 const KEPT: usize = 16_384;
 
 /// Prices by what they depend on. It never changes what a lane decides: that is why two lanes that differ in it are the same.
@@ -46,7 +46,8 @@ impl PartialEq for Prices {
 impl Prices {
     /// Makes ready for a look at a lane: what was learned of it, as its posts see it.
     pub fn learned(&mut self, plan: &Plan, travel: &Travel) -> Arc<Learned> {
-        if self.courses.len() > KEPT {
+        let most = self.courses.len().max(self.visits.len()).max(self.distances.len()).max(self.texts.len());
+        if most > KEPT {
             self.forget();
         }
         self.learned.get_or_insert_with(|| Arc::new(Learned::of(plan, travel))).clone()
@@ -105,37 +106,37 @@ impl Prices {
 
     /// Everything of a visit that the cost of a course leans on.
     fn needs(&mut self, seen: &Seen, texts: &[&str]) -> Vec<u64> {
-        let maybe = |value: Option<u64>| value.unwrap_or(u64::MAX);
-        let flag = |set: bool, bit: u32| u64::from(set) << bit;
         let span = &seen.span;
-        let flags = flag(span.open, 0)
-            | flag(span.by_presence, 1)
-            | flag(span.sure.0, 2)
-            | flag(span.sure.1, 3)
-            | flag(seen.away, 4);
+        let (settled, most) = seen.weighed.kilograms();
+        let numbers = [
+            seen.lock,
+            seen.tie,
+            seen.blocked,
+            seen.follows,
+            seen.ahead.map(|(came, _)| came),
+            seen.ahead.and_then(|(_, left)| left),
+            seen.behind,
+            seen.reached_before,
+            seen.left_at_last,
+            settled.map(i64::cast_unsigned),
+            most.map(i64::cast_unsigned),
+        ];
+        let is_there = numbers.iter().map(Option::is_some);
+        let flags = [span.open, span.by_presence, span.sure.0, span.sure.1, seen.away];
+        let flags = flags.into_iter().chain(is_there).fold(0, |all, flag| all << 1 | u64::from(flag));
         let mut name = |number: usize| self.text(texts.get(number).copied().unwrap_or_default());
-        let ahead = seen.ahead.map_or([u64::MAX; 2], |(came, left)| [came, maybe(left)]);
         let mut needs = vec![
             seen.post as u64,
             span.from,
             span.to,
             flags,
-            maybe(seen.lock),
-            maybe(seen.tie),
-            maybe(seen.blocked),
-            maybe(seen.follows),
-            ahead[0],
-            ahead[1],
-            maybe(seen.behind),
-            maybe(seen.reached_before),
-            maybe(seen.left_at_last),
             u64::from(seen.kinds.0),
             seen.size.least_m.to_bits(),
             seen.size.most_m.to_bits(),
             seen.odds[0].to_bits(),
             seen.odds[1].to_bits(),
         ];
-        needs.extend(seen.weighed.needs());
+        needs.extend(numbers.map(Option::unwrap_or_default));
         for (view, text, read) in &seen.plates {
             needs.extend([*view as u64, name(*text), read.to_bits()]);
         }
@@ -145,5 +146,21 @@ impl Prices {
             needs.extend([*kind as u64, name(*text)]);
         }
         needs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_is_kept_than_is_promised() {
+        let (plan, travel) = (Plan::looped(&[0.0, 30.0]), Travel::default());
+        let mut prices = Prices::default();
+        for number in 0..3 * KEPT {
+            prices.learned(&plan, &travel);
+            prices.distance(&number.to_string(), "A123");
+            assert!(prices.texts.len() <= KEPT + 2 && prices.distances.len() <= KEPT + 1, "{number}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::group::{Group, Mark};
 use crate::identity;
 use crate::kinds::Kinds;
 use crate::length_class::{self, Together};
-use crate::plan::Plan;
+use crate::same_post::{CHANGES_S, again, changed, close_behind};
 use crate::scene::{Courses, Scene, Seen};
 use crate::scoring::{Span, seconds};
 use crate::size::Size;
@@ -20,10 +20,6 @@ const ABSURD: f64 = 40.0;
 const SENT_AWAY: f64 = 0.4;
 /// What it costs at most to say that a vehicle was not noticed at some posts on its way.
 const MISSED: f64 = 6.0;
-/// A loop that lost an edge between two vehicles was not covered by one all the time.
-const LOST_BETWEEN: f64 = 7.0;
-/// No vehicle is over a loop for less, seconds: 4 m at 10 m/s.
-const BLIP_S: f64 = 0.4;
 /// Two results that a station makes once per vehicle are of two vehicles.
 const TWO_RESULTS: f64 = 5.0;
 /// The front of a vehicle that is measured at a post is at most about this far beyond it, metres.
@@ -32,12 +28,6 @@ const REACHES_M: f64 = 17.0;
 const SPOKE_LATE: f64 = 0.7;
 /// What it costs that a vehicle's rear had to wait at a post because its front had to wait at the next.
 const WAITED: f64 = 0.5;
-/// One vehicle leaves a place and the next one stands there so much later at least, seconds.
-const CHANGES_S: f64 = 5.0;
-/// Even when they move off from standing bumper to bumper, a loop is free between two vehicles for longer than this, seconds: it
-/// takes a driver a second to follow. What a second less costs.
-const FOLLOWS_CLOSELY_S: f64 = 1.5;
-const CLOSE_BEHIND: f64 = 10.0;
 /// What it costs at most to say that a vehicle was over a loop for as short as hardly any is, where nothing else told of it.
 const BRIEF_MOST: f64 = 4.0;
 /// What it costs to say that two passages, both told, are of one vehicle.
@@ -407,57 +397,11 @@ pub(crate) fn plates_cost(distance: f64, weight: f64) -> f64 {
     }
 }
 
-/// What it costs to say that this is the first visit of its vehicle at a place where one after the other stops.
-fn changed(first: &Seen) -> f64 {
-    let since = first.blocked.filter(|_| !first.span.by_presence && Plan::is_measuring_post(first.post));
-    since.map_or(0.0, |left| (0.6 * (CHANGES_S - seconds(left, first.span.from))).max(0.0))
-}
-
-/// What it costs to say that a loop was covered by the next vehicle so soon.
-fn close_behind(first: &Seen) -> f64 {
-    let gap = first.follows.map(|left| seconds(left, first.span.from));
-    gap.map_or(0.0, |gap| (CLOSE_BEHIND * (FOLLOWS_CLOSELY_S - gap)).clamp(0.0, 9.0))
-}
-
-/// What it costs to say that `next` is of the same vehicle as `one`, the visit before it at the post.
-fn again(one: &Seen, next: &Seen) -> f64 {
-    let gap = seconds(one.span.to, next.span.from).max(0.0);
-    match (one.span.by_presence, next.span.by_presence) {
-        // It came again without having left.
-        (true, true) if !one.span.sure.1 || !next.span.sure.0 => LOST_BETWEEN,
-        // The loop has lost a trailer for the gap behind its tractor.
-        // That is short beside the tractor and the trailer, unless the vehicle stops just then.
-        (true, true) => {
-            let lasts = |span: &Span| seconds(span.from, span.to).max(0.1);
-            let shortest = lasts(&one.span).min(if next.span.open { f64::MAX } else { lasts(&next.span) });
-            if shortest < BLIP_S && gap < 1.0 {
-                return 1.0 + gap;
-            }
-            let seldom = if gap < 0.25 {
-                1.0
-            } else if gap < 0.5 {
-                2.0
-            } else {
-                3.0
-            };
-            // A trailer is not read from the front.
-            let (most, each_s, longest) = if next.plates.iter().any(|(view, ..)| *view == View::Front) {
-                (15.0, 0.3, 15.0)
-            } else {
-                (9.0, 0.05, 4.0)
-            };
-            (seldom + (2.0 * (gap - 0.75)).clamp(0.0, 5.0) + 4.0 * (gap / shortest - 0.4).max(0.0)).min(most)
-                + (each_s * (gap - 15.0)).clamp(0.0, longest)
-        }
-        (false, false) => 0.3 + (0.03 * (gap - 5.0).max(0.0)).min(8.0),
-        _ => 1.0 + (0.2 * (gap - 2.0).max(0.0)).min(4.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::looking::Home;
+    use crate::plan::Plan;
     use crate::travel::Travel;
     use crate::visits::Visits;
     use interface::{DocumentKind, Reading, ReadingKind};
@@ -504,5 +448,40 @@ mod tests {
         };
         let (unknown, gone) = (cost(&[&[0, 1], &[2, 3]]), cost(&[&[0, 1], &[2, 3], &[4]]));
         assert!(gone + 2.0 < unknown, "{gone} {unknown}");
+    }
+
+    #[test]
+    fn what_is_over_a_loop_more_briefly_than_vehicles_are_is_hardly_one_unless_it_has_a_plate() {
+        let plan = Plan::looped(&[0.0, 40.0]);
+        let mut travel = Travel::default();
+        for _ in 0..40 {
+            travel.classes.learn(0, 1.5, [0.0, -4.0]);
+            travel.classes.learn(0, 5.0, [-4.0, 0.0]);
+        }
+        let over = |ms: u64| {
+            Group::sample(&[
+                (10_000, Reading::Presence { occupied: true }),
+                (10_000 + ms, Reading::Presence { occupied: false }),
+            ])
+        };
+        let plate = Reading::Plate(interface::PlateReading {
+            text: "A123MP05".into(),
+            country: None,
+            confidence: 0.9,
+            view: View::Front,
+            candidates: Vec::new(),
+        });
+        let brief = |groups: &[Group]| {
+            let prices = RefCell::default();
+            let mut scene = Scene::new(&plan, &travel, 20_000, groups, &|_, _| None, &|_, _| 0, &prices);
+            let all: Vec<usize> = (0..groups.len()).collect();
+            let homes = vec![Home::default(); groups.len()];
+            scene.add(0, Visits::of(groups, &all, 20_000, &|_, _| 0.0), &homes);
+            scene.ready();
+            let terms = scene.terms(&[0], false);
+            terms.iter().find(|(term, _)| *term == "brief").map_or(0.0, |(_, cost)| *cost)
+        };
+        assert!(brief(&[over(300)]) > 2.0 && brief(&[over(1_500)]) == 0.0);
+        assert!(brief(&[over(300), Group::sample(&[(10_100, plate)])]) == 0.0);
     }
 }

@@ -187,7 +187,7 @@ impl<'a> Scene<'a> {
                 tie: members().find_map(|home| home.tie),
                 owner: members().find_map(|home| home.whose),
                 away: members().find(|home| home.whose.is_some()).is_some_and(|home| home.away),
-                members: Vec::new(),
+                members: visit.members.clone(),
                 blocked: left,
                 follows: follows.filter(|_| visit.span.by_presence && visit.span.sure.0),
                 ahead,
@@ -202,7 +202,6 @@ impl<'a> Scene<'a> {
                 plates: Vec::new(),
                 keys: Vec::new(),
             };
-            seen.members = visit.members;
             self.tell_all(&mut seen);
             if seen.span.by_presence {
                 // What follows so closely may be the trailer of the same vehicle.

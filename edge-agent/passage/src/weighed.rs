@@ -38,10 +38,9 @@ impl Weighed {
         weighed
     }
 
-    /// In numbers that tell it from any other.
-    pub fn needs(self) -> [u64; 2] {
-        let number = |kg: Option<i64>| kg.map_or(u64::MAX, i64::cast_unsigned);
-        [number(self.settled), number(self.most)]
+    /// The weight that it settled at, and the most that it showed without having settled.
+    pub fn kilograms(self) -> (Option<i64>, Option<i64>) {
+        (self.settled, self.most)
     }
 
     /// What both say if they are of one vehicle.

@@ -76,7 +76,7 @@ fn noisy_traffic_gives_the_same_bytes_twice() {
     assert!(bytes() == bytes());
 }
 
-/// Each lane alone says what it says among the others.
+/// An engine says the same as one that forgets after every input what it has found courses to cost.
 #[test]
 fn what_a_lane_remembers_of_costs_changes_nothing() {
     for seed in 0..6 {
@@ -96,6 +96,7 @@ fn what_a_lane_remembers_of_costs_changes_nothing() {
     }
 }
 
+/// Each lane alone says what it says among the others.
 #[test]
 fn lanes_of_noisy_traffic_do_not_see_each_other() {
     for seed in 20..24 {
