@@ -358,13 +358,16 @@ pub(crate) fn near(one: (u64, u64), other: (u64, u64)) -> bool {
 fn in_order(scene: &Scene<'_>, one: &[usize], other: &[usize]) -> bool {
     let until = |seen: &Seen| if seen.span.open { scene.now } else { seen.span.to };
     let follows = |a: &Seen, b: &Seen| until(b).saturating_add(DISORDER_MS) >= a.span.from;
-    scene.visits(one).all(|a| {
-        scene.visits(other).all(|b| match a.post.cmp(&b.post) {
-            Ordering::Less => follows(a, b),
-            Ordering::Greater => follows(b, a),
-            Ordering::Equal => true,
-        })
-    })
+    let ahead = |a: &Seen, b: &Seen| match a.post.cmp(&b.post) {
+        Ordering::Less => follows(a, b),
+        Ordering::Greater => follows(b, a),
+        Ordering::Equal => true,
+    };
+    // Or all of it the other way round.
+    let all = |fits: &dyn Fn(&Seen, &Seen) -> bool| {
+        scene.visits(one).all(|a| scene.visits(other).all(|b| fits(a, b)))
+    };
+    all(&ahead) || all(&|a, b| a.post != b.post && ahead(b, a))
 }
 
 #[cfg(test)]

@@ -246,7 +246,8 @@ impl LaneState {
     fn passed_by(&self, plan: &Plan, station: usize) -> Vec<Occupied> {
         let sightings = Sightings::of(&self.passages, &self.groups, plan);
         let usual_m_s = USUAL * self.travel.fast_m_s();
-        let passed = (0..self.passages.len()).filter_map(|index| {
+        let forward = self.passages.iter().enumerate().filter(|(_, passage)| !passage.against);
+        let passed = forward.filter_map(|(index, _)| {
             let looped = |at: usize| {
                 let span = sightings.at(index, at).filter(|span| span.by_presence && !span.open)?;
                 Some(((plan.position_m(station) - plan.position_m(at)).abs(), span))

@@ -33,6 +33,9 @@ impl LaneState {
         if std::mem::replace(&mut passage.learned, true) {
             return;
         }
+        if passage.against {
+            return;
+        }
         let number = passage.number;
         self.prices.forget();
         let contacts =

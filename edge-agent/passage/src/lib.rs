@@ -31,6 +31,7 @@
 //!
 //! `appraisal` says, for tests with known truth, what the engine's solution costs beside any other, part by part.
 
+mod against;
 mod alignment;
 mod appraisal;
 mod clock_offset;

@@ -100,7 +100,7 @@ impl LaneState {
             passage.enter(state, now);
         }
         let exit = sightings.at(index, plan.last);
-        let left = left_at(plan, index, sightings).filter(|left| *left <= now);
+        let left = left_at(plan, passage.against, index, sightings).filter(|left| *left <= now);
         passage.left_ms = left;
         if passage.state == PassageState::Released
             && exit.zip(passage.decided_ms).is_some_and(|(span, decided)| span.from > decided)
@@ -397,7 +397,7 @@ impl LaneState {
                 wake = wake.min(decision_due(plan, passage).unwrap_or(u64::MAX));
             }
             if passage.left_ms.is_none() {
-                wake = wake.min(left_at(plan, index, sightings).unwrap_or(u64::MAX));
+                wake = wake.min(left_at(plan, passage.against, index, sightings).unwrap_or(u64::MAX));
             }
             wake
         });
@@ -422,13 +422,14 @@ fn names(kind: ReadingKind) -> bool {
 }
 
 /// When a vehicle has driven off, or will be taken to have: at the falling edge of the last station, or without a loop there
-/// when that station's deadline has passed.
-fn left_at(plan: &Plan, index: usize, sightings: &Sightings) -> Option<u64> {
-    let span = sightings.at(index, plan.last)?;
+/// when that station's deadline has passed. Who drives against the direction leaves at the first one.
+fn left_at(plan: &Plan, against: bool, index: usize, sightings: &Sightings) -> Option<u64> {
+    let station = if against { plan.first } else { plan.last };
+    let span = sightings.at(index, station)?;
     match (span.by_presence, span.open) {
         (true, true) => None,
         (true, false) => Some(span.to),
-        (false, _) => Some(span.from.saturating_add(plan.deadline_ms(plan.last))),
+        (false, _) => Some(span.from.saturating_add(plan.deadline_ms(station))),
     }
 }
 

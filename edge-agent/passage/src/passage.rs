@@ -49,6 +49,9 @@ pub(crate) struct Passage {
     pub learned: bool,
     /// Observations, over all its groups.
     pub entries: usize,
+    /// Its vehicle drives against the direction of the lane.
+    #[serde(default)]
+    pub against: bool,
 }
 
 impl Passage {
@@ -83,6 +86,7 @@ impl Passage {
             gate_opened_ms: None,
             learned: false,
             entries: 0,
+            against: false,
         }
     }
 

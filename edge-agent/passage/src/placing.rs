@@ -34,10 +34,21 @@ struct Place {
     passage: Option<u64>,
 }
 
+/// A vehicle as it was found.
+struct Vehicle {
+    /// Indices of its groups.
+    members: Vec<usize>,
+    /// Its passage, if it has one.
+    passage: Option<u64>,
+    /// It was seen first at the end of the lane.
+    at_end: bool,
+    /// It drives against the direction.
+    against: bool,
+}
+
 /// What is to be given to which passage.
 struct Found {
-    /// Groups, their passage if they have one, and whether they were seen first at the end of the lane.
-    places: Vec<(Vec<usize>, Option<u64>, bool)>,
+    places: Vec<Vehicle>,
     /// All groups that were looked at.
     covered: Vec<usize>,
 }
@@ -143,7 +154,12 @@ impl LaneState {
                 let visits = || place.course.iter().filter_map(|visit| scene.at(*visit));
                 let at_end = visits().next().is_some_and(|seen| Plan::station_of(seen.post) == plan.last)
                     && plan.first != plan.last;
-                (visits().flat_map(|seen| seen.members.iter().copied()).collect(), place.passage, at_end)
+                Vehicle {
+                    members: visits().flat_map(|seen| seen.members.iter().copied()).collect(),
+                    passage: place.passage,
+                    at_end,
+                    against: scene.is_against(&place.course),
+                }
             })
             .collect();
         let covered = scene.seen.iter().flat_map(|seen| seen.members.iter().copied()).collect();
@@ -200,7 +216,7 @@ impl LaneState {
     fn carry_out(
         &mut self,
         plan: &Plan,
-        places: Vec<(Vec<usize>, Option<u64>, bool)>,
+        places: Vec<Vehicle>,
         covered: &[usize],
     ) -> bool {
         let now = self.clock_ms;
@@ -209,7 +225,7 @@ impl LaneState {
         let mut order: Vec<u64> = Vec::new();
         let mut changed = false;
         let mut parts: Vec<(u64, Option<u64>)> = Vec::new();
-        for (members, passage, at_end) in places {
+        for Vehicle { members, passage, at_end, against } in places {
             let Some(number) = passage.or_else(|| self.open(plan, &members)) else { continue };
             order.push(number);
             for group in members.iter().filter_map(|member| self.groups.get(*member)) {
@@ -233,6 +249,11 @@ impl LaneState {
                 }
             }
             self.settle_name(plan, number, &members, at_end);
+            if let Some(passage) = self.passages.iter_mut().find(|passage| passage.number == number)
+                && std::mem::replace(&mut passage.against, against) != against
+            {
+                passage.touch(now);
+            }
         }
         let mut touched: Vec<u64> = Vec::new();
         let mut given: Vec<u64> = Vec::new();

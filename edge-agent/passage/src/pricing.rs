@@ -38,13 +38,15 @@ const OTHER_PLATE: f64 = 7.5;
 /// What a course costs by where it has been.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SoFar {
-    cost: f64,
+    pub cost: f64,
     /// Until when that is so, monotonic milliseconds, if nothing is seen: some readings are not missing yet.
     pub until: u64,
     /// Where and when it was last.
-    last: Option<(usize, Span)>,
+    pub last: Option<(usize, Span)>,
     /// What remains of what it costs not to be noticed any more.
-    away: f64,
+    pub away: f64,
+    /// It is that of a vehicle that drove against the direction.
+    pub against: bool,
 }
 
 /// What a part of a cost is called.
@@ -76,7 +78,7 @@ impl Stop {
 impl Scene<'_> {
     /// What it costs to say that these visits are of one vehicle. `overtaken`: a later vehicle was further on.
     pub fn cost(&self, course: &[usize], overtaken: bool) -> f64 {
-        let so_far = self.remembered(course, || self.so_far(course, &mut |_, _| {}));
+        let so_far = self.remembered(course);
         so_far.cost + self.not_yet(course, &so_far, overtaken)
     }
 
@@ -88,8 +90,21 @@ impl Scene<'_> {
             * so_far.away
     }
 
-    /// What a course costs by where it has been. Each part is told to `told`, with its name.
-    fn so_far(&self, course: &[usize], told: &mut impl FnMut(Term, f64)) -> SoFar {
+    /// What a course costs by where it has been, in the direction of the lane or against it, whichever costs less. Each part is
+    /// told to `told`, with its name.
+    pub(crate) fn so_far(&self, course: &[usize], told: &mut impl FnMut(Term, f64)) -> SoFar {
+        let mut parts: Vec<(Term, f64)> = Vec::new();
+        if let Some(against) = self.against(course, &mut |term, part| parts.push((term, part)))
+            && against.cost < self.ahead(course, &mut |_, _| {}).cost
+        {
+            parts.into_iter().for_each(|(term, part)| told(term, part));
+            return against;
+        }
+        self.ahead(course, told)
+    }
+
+    /// What a course costs by where it has been, in the direction of the lane.
+    fn ahead(&self, course: &[usize], told: &mut impl FnMut(Term, f64)) -> SoFar {
         let mut cost = 0.0;
         let mut add = |term: Term, part: f64| {
             cost += part;
@@ -165,11 +180,11 @@ impl Scene<'_> {
         add("class", classes.cost(&evidence));
         add("names", self.names(course));
         let away = if self.visits(course).any(|seen| seen.away) { SENT_AWAY } else { 1.0 };
-        SoFar { cost, until, last: before.map(|stop| (stop.post, stop.span)), away }
+        SoFar { cost, until, last: before.map(|stop| (stop.post, stop.span)), away, against: false }
     }
 
     /// That a vehicle was told more than once, as several.
-    fn told_twice(&self, course: &[usize]) -> f64 {
+    pub(crate) fn told_twice(&self, course: &[usize]) -> f64 {
         let lock = self.lock(course);
         let mut first = lock;
         let mut cost = 0.0;

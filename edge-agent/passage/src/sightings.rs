@@ -35,8 +35,8 @@ impl Sightings {
                 sightings.add(*index, group);
             }
         }
-        for index in 0..passages.len() {
-            sightings.close_passed(index);
+        for (index, passage) in passages.iter().enumerate() {
+            sightings.close_passed(index, passage.against);
         }
         sightings
     }
@@ -65,9 +65,10 @@ impl Sightings {
     }
 
     /// A vehicle that is seen further on has left the stations before, though a loop's edge was lost.
-    fn close_passed(&mut self, passage: usize) {
+    fn close_passed(&mut self, passage: usize, against: bool) {
         let mut later: Option<u64> = None;
-        for station in (0..self.stations).rev() {
+        for step in 0..self.stations {
+            let station = if against { step } else { self.stations - 1 - step };
             let Some(Some(span)) = self.spans.get_mut(passage * self.stations + station) else { continue };
             if let (true, Some(later)) = (span.open, later) {
                 span.open = false;
@@ -125,7 +126,7 @@ impl Sightings {
             .map(|(index, passage)| Context {
                 here: self.at(index, track.station).copied(),
                 overtaken: self.overtaken(index),
-                whereabouts: Whereabouts::of(plan, own(passage.number)),
+                whereabouts: Whereabouts::of(plan, own(passage.number), passage.against),
                 size: size(passage.number),
                 keys: keys(passage.number).collect(),
             })

@@ -26,11 +26,16 @@ pub(crate) struct Whereabouts {
     stands: bool,
     /// It has not reached this yet, metres; nothing if it has driven off.
     bound_m: Option<f64>,
+    /// It drives against the direction.
+    against: bool,
 }
 
 impl Whereabouts {
     /// From the groups that a passage owns.
-    pub fn of<'a>(plan: &Plan, groups: impl Iterator<Item = &'a Group>) -> Self {
+    pub fn of<'a>(plan: &Plan, groups: impl Iterator<Item = &'a Group>, against: bool) -> Self {
+        if against {
+            return Self::back(plan, groups);
+        }
         let mut points: Vec<(u64, f64)> = Vec::new();
         let mut furthest: Option<usize> = None;
         let mut stands = false;
@@ -67,7 +72,21 @@ impl Whereabouts {
         }
         // If nothing further on would tell, it drives off.
         let next = furthest.and_then(|known| (known + 1..=plan.last).find(|station| plan.tells(*station)));
-        Self { points, stands, bound_m: next.map(|next| plan.position_m(next)) }
+        Self { points, stands, bound_m: next.map(|next| plan.position_m(next)), against }
+    }
+
+    /// Of a vehicle that drives against the direction: where its leading end was.
+    fn back<'a>(plan: &Plan, groups: impl Iterator<Item = &'a Group>) -> Self {
+        let standing = groups.filter(|group| !group.track.is_radio());
+        let mut points: Vec<(u64, f64)> =
+            standing.map(|group| (group.first_ms, plan.position_m(group.track.station))).collect();
+        points.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        let mut least = f64::MAX;
+        for (_, at_m) in &mut points {
+            least = least.min(*at_m);
+            *at_m = least;
+        }
+        Self { points, stands: false, bound_m: None, against: true }
     }
 
     /// Where the front was at `ms`; `None` of a vehicle that was never seen. Between two places it drove `evenly`, or else up to
@@ -76,6 +95,13 @@ impl Whereabouts {
         let next = self.points.partition_point(|(at, _)| *at <= ms);
         let before = next.checked_sub(1).and_then(|before| self.points.get(before));
         match (before, self.points.get(next)) {
+            (Some((from, a)), Some((to, b))) if self.against => {
+                Some(a + (b - a) * seconds(*from, ms) / seconds(*from, *to).max(0.001))
+            }
+            (None, Some((at, front))) if self.against => {
+                Some(front + (SPEED_M_S * seconds(ms, *at)).min(APPROACH_M))
+            }
+            (Some((from, front)), None) if self.against => Some(front - SPEED_M_S * seconds(*from, ms)),
             (None, Some((at, front))) => {
                 let before = seconds(ms, *at);
                 let driven =
@@ -110,7 +136,7 @@ mod tests {
         let group = Group::sample(&edges);
         let plan = Plan::looped(&[0.0, 30.0]);
         let after =
-            |plan: &Plan, ms| Whereabouts::of(plan, std::iter::once(&group)).front_m(ms, true).unwrap();
+            |plan: &Plan, ms| Whereabouts::of(plan, std::iter::once(&group), false).front_m(ms, true).unwrap();
         assert!(after(&plan, 300_000) == 30.0, "it waits before the loop");
         let plan =
             Plan::with(

@@ -1,0 +1,114 @@
+//! Vehicles that drive through the lane against its direction: seen at the later posts first.
+
+use std::ops::ControlFlow;
+
+use crate::pricing::{SoFar, Term};
+use crate::same_post::again;
+use crate::scene::{Scene, Seen};
+use crate::scoring::{SLOW_M_S, Span, seconds};
+use crate::travel::FASTEST_M_S;
+
+/// What it costs to say that a vehicle drives against the direction: one in a hundred and fifty does.
+const AGAINST: f64 = 5.0;
+/// What it costs at most to say that it was not noticed before it was seen first: it may have turned in the lane.
+const BEGAN: f64 = 5.0;
+/// The same for what it passed between two posts. Scales and document readers do not ask for such vehicles.
+const BETWEEN: f64 = 5.0;
+/// The same for what is still before it, when it should have been there.
+const GONE: f64 = 4.5;
+/// Clocks that are off and results that are late put posts in the wrong order by less than this, milliseconds.
+const DISORDER_MS: u64 = 3_000;
+/// What a second costs that it came sooner than anything drives, and later than it would slowly.
+const TOO_SOON: f64 = 1.0;
+const TOO_LATE: f64 = 0.2;
+/// The most that times cost from post to post.
+const TIMES_MOST: f64 = 10.0;
+/// So much later than slowly is not late, seconds.
+const PATIENCE_S: f64 = 15.0;
+
+/// All visits of a course at one post.
+#[derive(Clone, Copy)]
+struct Stop {
+    post: usize,
+    span: Span,
+}
+
+impl Scene<'_> {
+    /// The posts of a course in driving order, if it may be that of a vehicle that drove against the direction: it was at each
+    /// later one before, and not only loops say so. People and carts go there, too.
+    fn runs_back(&self, course: &[usize]) -> Option<Vec<Stop>> {
+        let mut stops: Vec<Stop> = Vec::new();
+        let mut only_loops = true;
+        let ordered = self.visits(course).try_for_each(|seen| {
+            only_loops &= seen.kinds.is_presence_alone();
+            match stops.last_mut() {
+                Some(stop) if stop.post == seen.post => {
+                    stop.span.from = stop.span.from.min(seen.span.from);
+                    stop.span.to = stop.span.to.max(seen.span.to);
+                    stop.span.open |= seen.span.open;
+                }
+                Some(stop) if stop.span.from.saturating_add(DISORDER_MS) < seen.span.from => {
+                    return ControlFlow::Break(());
+                }
+                _ => stops.push(Stop { post: seen.post, span: seen.span }),
+            }
+            ControlFlow::Continue(())
+        });
+        let (first, last) = (stops.first()?, stops.last()?);
+        let back = first.span.from > last.span.from && self.apart_m(first, last) > 0.0;
+        (ordered.is_continue() && back && !only_loops).then_some(stops)
+    }
+
+    fn apart_m(&self, one: &Stop, other: &Stop) -> f64 {
+        (self.plan.post_m(other.post) - self.plan.post_m(one.post)).abs()
+    }
+
+    /// What a course costs if its vehicle drove against the direction; nothing if it cannot have. Each part is told to `told`.
+    pub(crate) fn against(&self, course: &[usize], told: &mut impl FnMut(Term, f64)) -> Option<SoFar> {
+        let stops = self.runs_back(course)?;
+        let (lowest, highest) = (stops.first()?, stops.last()?);
+        let mut cost = 0.0;
+        let mut add = |term: Term, part: f64| {
+            cost += part;
+            told(term, part);
+        };
+        add("against", AGAINST);
+        let before = self.unseen(highest.post + 1, self.plan.posts(), (highest.span.from, highest.span.from));
+        add("joined", before.min(BEGAN));
+        for (next, stop) in stops.iter().zip(stops.iter().skip(1)) {
+            let during = (stop.span.from.min(next.span.from), next.span.from);
+            add("unseen", self.unseen(next.post + 1, stop.post, during).min(BETWEEN));
+            let taken = seconds(stop.span.from, next.span.from);
+            let metres = self.apart_m(stop, next);
+            let soon = TOO_SOON * (metres / FASTEST_M_S - 2.0 - taken).max(0.0);
+            let late = TOO_LATE * (taken - metres / SLOW_M_S - PATIENCE_S).max(0.0);
+            add("travel", (soon + late).min(TIMES_MOST));
+        }
+        let visits: Vec<&Seen> = self.visits(course).collect();
+        for (one, next) in visits.iter().zip(visits.iter().skip(1)).filter(|(one, next)| one.post == next.post)
+        {
+            add("again", again(one, next));
+        }
+        add("names", self.names(course));
+        add("told", self.told_twice(course));
+        // It may be on its way still.
+        let rest_m = (self.plan.post_m(lowest.post) - self.plan.position_m(self.plan.first)).abs();
+        // Saturates; positions are finite.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let on_the_way = ((rest_m / SLOW_M_S + PATIENCE_S) * 1000.0) as u64;
+        let due = lowest.span.to.saturating_add(on_the_way);
+        let mut until = due;
+        if lowest.span.open || self.now > due {
+            until = if lowest.span.open { self.now } else { u64::MAX };
+            if !lowest.span.open {
+                add("to come", self.unseen(0, lowest.post, (lowest.span.to, due)).min(GONE));
+            }
+        }
+        Some(SoFar { cost, until, last: None, away: 1.0, against: true })
+    }
+
+    /// Whether the vehicle of a course drove against the direction.
+    pub(crate) fn is_against(&self, course: &[usize]) -> bool {
+        self.remembered(course).against
+    }
+}
