@@ -172,6 +172,7 @@ fn packet(passage: &str, revision: u32, state: PassageState, observation: u64) -
         missing: Vec::new(),
         not_fitted: Vec::new(),
         views_not_fitted: Vec::new(),
+        against: false,
         decision: None,
     };
     Packet::from_report("RU10702030", "gw-1", &report)

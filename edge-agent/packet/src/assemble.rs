@@ -325,6 +325,13 @@ fn discrepancies(
     plates: [(&str, &Vec<Read<'_, &PlateReading>>); 2],
 ) -> Vec<Discrepancy> {
     let mut found = Vec::new();
+    if report.against {
+        found.push(Discrepancy {
+            kind: DiscrepancyKind::AgainstDirection,
+            detail: format!("the vehicle drove through lane {} against its direction", report.lane.0),
+            sources: report.entries.iter().map(|entry| entry.observation.id.clone()).collect(),
+        });
+    }
     for (end, reads) in plates {
         if let Some(best) = fuse::plate_disagreement(reads) {
             let said: Vec<String> =

@@ -219,6 +219,8 @@ pub enum DiscrepancyKind {
     AlarmAmbiguous,
     /// A sensor saw the vehicle and said that it could not measure it.
     SensorFault,
+    /// The vehicle drove through the lane against its direction.
+    AgainstDirection,
 }
 
 /// A required reading that is not there.

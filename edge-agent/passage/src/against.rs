@@ -16,6 +16,9 @@ const BEGAN: f64 = 5.0;
 const BETWEEN: f64 = 5.0;
 /// The same for what is still before it, when it should have been there.
 const GONE: f64 = 4.5;
+/// What it costs that a loop saw somebody else in the lane meanwhile, and at most: it may have been nobody.
+const MET: f64 = 4.0;
+const MET_MOST: f64 = 12.0;
 /// Clocks that are off and results that are late put posts in the wrong order by less than this, milliseconds.
 const DISORDER_MS: u64 = 3_000;
 /// What a second costs that it came sooner than anything drives, and later than it would slowly.
@@ -85,26 +88,43 @@ impl Scene<'_> {
             add("travel", (soon + late).min(TIMES_MOST));
         }
         let visits: Vec<&Seen> = self.visits(course).collect();
-        for (one, next) in visits.iter().zip(visits.iter().skip(1)).filter(|(one, next)| one.post == next.post)
+        for (one, next) in
+            visits.iter().zip(visits.iter().skip(1)).filter(|(one, next)| one.post == next.post)
         {
             add("again", again(one, next));
         }
         add("names", self.names(course));
         add("told", self.told_twice(course));
-        // It may be on its way still.
-        let rest_m = (self.plan.post_m(lowest.post) - self.plan.position_m(self.plan.first)).abs();
-        // Saturates; positions are finite.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let on_the_way = ((rest_m / SLOW_M_S + PATIENCE_S) * 1000.0) as u64;
-        let due = lowest.span.to.saturating_add(on_the_way);
-        let mut until = due;
-        if lowest.span.open || self.now > due {
-            until = if lowest.span.open { self.now } else { u64::MAX };
-            if !lowest.span.open {
-                add("to come", self.unseen(0, lowest.post, (lowest.span.to, due)).min(GONE));
-            }
-        }
-        Some(SoFar { cost, until, last: None, away: 1.0, against: true })
+        Some(SoFar {
+            cost,
+            until: u64::MAX,
+            last: Some((lowest.post, lowest.span)),
+            away: 1.0,
+            against: true,
+        })
+    }
+
+    /// What it costs that the vehicle of a course drove against the direction, beside others: that it was not noticed any more
+    /// after its lowest post, unless it may be on its way still, and that loops saw others in the lane meanwhile, whom it would
+    /// have met.
+    pub(crate) fn back_among_others(&self, course: &[usize], post: usize, span: &Span) -> f64 {
+        let began = self.visits(course).map(|seen| seen.span.from).min().unwrap_or(span.from);
+        let others = self.seen.iter().enumerate().filter(|(visit, _)| !course.contains(visit));
+        let looped = others.map(|(_, seen)| seen).filter(|seen| seen.span.by_presence && seen.span.sure.0);
+        let met = looped.clone().filter(|seen| (began + 1..span.from).contains(&seen.span.from)).count();
+        let rest_m = (self.plan.post_m(post) - self.plan.position_m(self.plan.first)).abs();
+        let on_the_way_s = rest_m / SLOW_M_S + PATIENCE_S;
+        let overdue = !span.open && seconds(span.to, self.now) > on_the_way_s;
+        let mut before = looped.filter(|seen| seen.post < post && seen.span.from > span.from);
+        let rest = if overdue || before.next().is_some() {
+            self.unseen(0, post, (span.to, self.now)).min(GONE)
+        } else {
+            0.0
+        };
+        // Never more than a few.
+        #[allow(clippy::cast_precision_loss)]
+        let met = (MET * met as f64).min(MET_MOST);
+        rest + met
     }
 
     /// Whether the vehicle of a course drove against the direction.

@@ -237,6 +237,10 @@ fn when(scene: &Scene<'_>, course: &[usize], visit: usize, group: &Group) -> Whe
         return scoring::at_station(group, &seen.span, Neighbours::default()).1;
     }
     let others = || course.iter().filter_map(|other| scene.at(*other));
+    if scene.is_against(course) {
+        let after = others().find(|other| other.post > seen.post);
+        return after.map_or(When::Unknown, |after| When::Back(seconds(after.span.from, seen.span.from)));
+    }
     let metres = |other: usize| (scene.plan.post_m(other) - scene.plan.post_m(seen.post)).abs();
     if let Some(before) = others().rev().find(|other| other.post < seen.post) {
         return When::OnTheWay(seconds(before.span.from, seen.span.from), metres(before.post) / FASTEST_M_S);

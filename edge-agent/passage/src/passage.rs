@@ -174,6 +174,7 @@ impl Passage {
             not_fitted: plan.not_fitted(),
             views_not_fitted: plan.views_not_fitted(),
             decision: self.decision.clone(),
+            against: self.against,
         }
     }
 }

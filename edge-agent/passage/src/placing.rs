@@ -213,12 +213,7 @@ impl LaneState {
     }
 
     /// Gives the groups to their passages. Says whether anything has changed.
-    fn carry_out(
-        &mut self,
-        plan: &Plan,
-        places: Vec<Vehicle>,
-        covered: &[usize],
-    ) -> bool {
+    fn carry_out(&mut self, plan: &Plan, places: Vec<Vehicle>, covered: &[usize]) -> bool {
         let now = self.clock_ms;
         let mut owners: Vec<(usize, Option<u64>)> = covered.iter().map(|index| (*index, None)).collect();
         owners.sort_unstable();

@@ -85,6 +85,9 @@ impl Scene<'_> {
     /// What a course costs by where it has not been yet, or will not be.
     fn not_yet(&self, course: &[usize], so_far: &SoFar, overtaken: bool) -> f64 {
         let Some((post, span)) = so_far.last else { return 0.0 };
+        if so_far.against {
+            return self.back_among_others(course, post, &span);
+        }
         let alone = course.last().filter(|last| self.at(**last).is_some_and(|seen| seen.span == span));
         alone.map_or_else(|| self.to_come(post, &span, overtaken), |last| self.last(*last, overtaken))
             * so_far.away

@@ -188,6 +188,9 @@ pub struct Report {
     pub views_not_fitted: Vec<View>,
     /// The decision, once there is one.
     pub decision: Option<Decision>,
+    /// Its vehicle drives against the direction of the lane.
+    #[serde(default)]
+    pub against: bool,
 }
 
 /// An observation that belongs to no passage.

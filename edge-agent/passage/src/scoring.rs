@@ -103,6 +103,8 @@ pub(crate) enum When {
     OnTheWay(f64, f64),
     /// Before it came to the station after.
     Ahead(f64),
+    /// After it came to the station after, against the direction.
+    Back(f64),
 }
 
 impl fmt::Display for When {
@@ -117,6 +119,7 @@ impl fmt::Display for When {
                 write!(f, "{s:.1} s after it came to the station before, possible from {earliest:.1} s")
             }
             Self::Ahead(s) => write!(f, "{s:.1} s before it came to the station after"),
+            Self::Back(s) => write!(f, "{s:.1} s after it came to the station after, against the direction"),
         }
     }
 }

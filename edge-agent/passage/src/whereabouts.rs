@@ -135,8 +135,9 @@ mod tests {
             [(0, Reading::Presence { occupied: true }), (9_000, Reading::Presence { occupied: false })];
         let group = Group::sample(&edges);
         let plan = Plan::looped(&[0.0, 30.0]);
-        let after =
-            |plan: &Plan, ms| Whereabouts::of(plan, std::iter::once(&group), false).front_m(ms, true).unwrap();
+        let after = |plan: &Plan, ms| {
+            Whereabouts::of(plan, std::iter::once(&group), false).front_m(ms, true).unwrap()
+        };
         assert!(after(&plan, 300_000) == 30.0, "it waits before the loop");
         let plan =
             Plan::with(

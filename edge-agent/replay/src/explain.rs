@@ -89,6 +89,9 @@ fn opening(text: &mut String, report: &Report) {
     };
     let _ = writeln!(text, "Passage {}", report.passage);
     let _ = writeln!(text, "Lane {}, {direction}. It opened at {}.", report.lane.0, report.opened.utc);
+    if report.against {
+        text.push_str("It drove against the direction of the lane.\n");
+    }
     match plates_of(report).as_slice() {
         [] => text.push_str("No plate was read.\n"),
         plates => {

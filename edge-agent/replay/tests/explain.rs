@@ -104,6 +104,7 @@ fn story() -> Story {
         ],
         not_fitted: Vec::new(),
         views_not_fitted: Vec::new(),
+        against: false,
         decision: None,
     };
     let late = observation("rpm", 3, 80_000, alarm());

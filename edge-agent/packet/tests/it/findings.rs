@@ -156,3 +156,13 @@ fn a_confidence_that_is_no_number_proves_nothing() {
     assert_eq!(packet.plate_front.value().unwrap().confidence, 0.0);
     assert_eq!(packet.plate_rear.value().unwrap().confidence, 1.0);
 }
+
+#[test]
+fn who_drives_against_the_direction_is_told_of() {
+    let mut report = report(vec![entry("front", 1, plate("A001MP05", 0.99, View::Front))]);
+    assert!(kinds(&Packet::from_report(SITE, BOX, &report)).is_empty());
+    report.against = true;
+    let packet = Packet::from_report(SITE, BOX, &report);
+    assert_eq!(kinds(&packet), [DiscrepancyKind::AgainstDirection]);
+    assert_eq!(packet.discrepancies[0].sources.len(), 1);
+}

@@ -77,6 +77,7 @@ pub fn report(entries: Vec<Entry>) -> Report {
         missing: Vec::new(),
         not_fitted: Vec::new(),
         views_not_fitted: Vec::new(),
+        against: false,
         decision: None,
     }
 }
@@ -230,6 +231,7 @@ pub fn any_report() -> impl Strategy<Value = Report> {
             missing,
             not_fitted,
             views_not_fitted: Vec::new(),
+            against: false,
             decision,
         })
 }

@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod against;
 mod alarms;
 mod appraisal;
 mod clean;
