@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::pricing::{SoFar, Term};
 use crate::same_post::again;
 use crate::scene::{Scene, Seen};
-use crate::scoring::{SLOW_M_S, Span, seconds};
+use crate::scoring::{Span, seconds};
 use crate::travel::FASTEST_M_S;
 
 /// What it costs to say that a vehicle drives against the direction: one in a hundred and fifty does.
@@ -23,11 +23,12 @@ const MET_MOST: f64 = 12.0;
 const DISORDER_MS: u64 = 3_000;
 /// What a second costs that it came sooner than anything drives, and later than it would slowly.
 const TOO_SOON: f64 = 1.0;
-const TOO_LATE: f64 = 0.2;
+const TOO_LATE: f64 = 0.3;
 /// The most that times cost from post to post.
 const TIMES_MOST: f64 = 10.0;
-/// So much later than slowly is not late, seconds.
-const PATIENCE_S: f64 = 15.0;
+/// Who drives against the direction is not slower than this for long, m/s; so much later is not late, seconds.
+const SLOWEST_M_S: f64 = 1.5;
+const PATIENCE_S: f64 = 10.0;
 
 /// All visits of a course at one post.
 #[derive(Clone, Copy)]
@@ -84,7 +85,7 @@ impl Scene<'_> {
             let taken = seconds(stop.span.from, next.span.from);
             let metres = self.apart_m(stop, next);
             let soon = TOO_SOON * (metres / FASTEST_M_S - 2.0 - taken).max(0.0);
-            let late = TOO_LATE * (taken - metres / SLOW_M_S - PATIENCE_S).max(0.0);
+            let late = TOO_LATE * (taken - metres / SLOWEST_M_S - PATIENCE_S).max(0.0);
             add("travel", (soon + late).min(TIMES_MOST));
         }
         let visits: Vec<&Seen> = self.visits(course).collect();
@@ -113,7 +114,7 @@ impl Scene<'_> {
         let looped = others.map(|(_, seen)| seen).filter(|seen| seen.span.by_presence && seen.span.sure.0);
         let met = looped.clone().filter(|seen| (began + 1..span.from).contains(&seen.span.from)).count();
         let rest_m = (self.plan.post_m(post) - self.plan.position_m(self.plan.first)).abs();
-        let on_the_way_s = rest_m / SLOW_M_S + PATIENCE_S;
+        let on_the_way_s = rest_m / SLOWEST_M_S + PATIENCE_S;
         let overdue = !span.open && seconds(span.to, self.now) > on_the_way_s;
         let mut before = looped.filter(|seen| seen.post < post && seen.span.from > span.from);
         let rest = if overdue || before.next().is_some() {

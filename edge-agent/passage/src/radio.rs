@@ -247,9 +247,7 @@ impl LaneState {
             }
             return;
         }
-        if !same || group.why.is_empty() {
-            group.why = step.why;
-        }
+        group.why = step.why;
         group.give(step.owner, now);
         group.doubtful = !step.candidates.is_empty();
         group.candidates = step.candidates;

@@ -9,9 +9,9 @@ use crate::vehicle::{Mix, Vehicle};
 /// Time step, seconds.
 const STEP_S: f64 = 0.1;
 /// Where vehicles come from, metres before the lane begins.
-const BEFORE_M: f64 = 60.0;
+pub(crate) const BEFORE_M: f64 = 60.0;
 /// How far they are followed beyond the last station, metres.
-const BEYOND_M: f64 = 40.0;
+pub(crate) const BEYOND_M: f64 = 40.0;
 
 /// One passage of one vehicle: what one packet should tell.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub enum Manner {
     Joined,
     /// Turned round at the entry.
     Reversed,
+    /// From the exit to the entry.
+    Against,
 }
 
 impl Visit {

@@ -7,7 +7,8 @@ use passage::Input;
 use replay::{Header, Record, VERSION, write_line};
 use serde::Serialize;
 
-use crate::drive::{Visit, drive};
+use crate::against::against;
+use crate::drive::{Manner, Visit, drive};
 use crate::layout::Layout;
 use crate::noise::Noise;
 use crate::random::Random;
@@ -93,6 +94,10 @@ pub fn generate(wanted: &Wanted) -> Traffic {
         }
         visits.extend(driven);
     }
+    for (index, lane) in layout.lanes.iter().enumerate() {
+        let own: Vec<Visit> = visits.iter().filter(|visit| visit.lane == index).cloned().collect();
+        visits.extend(against(seed, index, lane, &own, &mix, wanted.noise.against, visits.len()));
+    }
     let until_s = visits.iter().map(|visit| visit.span().1).fold(0.0, f64::max) + 60.0;
     let mut senses = Senses::new(seed, &layout, &wanted.noise, Rates { alarms: wanted.alarms });
     visits.iter().for_each(|visit| senses.sense(visit));
@@ -101,7 +106,8 @@ pub fn generate(wanted: &Wanted) -> Traffic {
         let own = visits.iter().filter(|visit| visit.lane == lane);
         let busy: Vec<(f64, f64)> = own.clone().map(Visit::span).collect();
         let end = busy.iter().map(|span| span.1).fold(0.0, f64::max);
-        senses.ghosts(lane, busy.len(), end, &busy);
+        let along = own.filter(|visit| visit.manner != Manner::Against).count();
+        senses.ghosts(lane, along, end, &busy);
     }
     senses.stutter();
     let mut events = senses.events;
@@ -122,7 +128,8 @@ fn fail(
     let mut random = Random::stream(seed, &[7]);
     let mut outages = Vec::new();
     for (lane_index, lane) in layout.lanes.iter().enumerate() {
-        let own: Vec<&Visit> = visits.iter().filter(|visit| visit.lane == lane_index).collect();
+        let along = |visit: &&Visit| visit.lane == lane_index && visit.manner != Manner::Against;
+        let own: Vec<&Visit> = visits.iter().filter(along).collect();
         let end = own.iter().map(|visit| visit.span().1).fold(0.0, f64::max);
         for _ in 0..poisson(&mut random, wanted.noise.outage * own.len() as f64) {
             let place = random.whole(0, lane.places.len() as u64 - 1) as usize;

@@ -7,6 +7,7 @@
 //! A program for tests: it may index what it has made itself.
 #![allow(clippy::indexing_slicing, clippy::cast_precision_loss, clippy::cast_possible_truncation)]
 
+mod against;
 pub mod baselines;
 mod check;
 mod costs;

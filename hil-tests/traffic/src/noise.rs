@@ -64,6 +64,8 @@ knobs! {
     stutter = 0.004,
     /// Something goes the wrong way over some loops, per vehicle.
     wrong_way = 0.005,
+    /// A vehicle drives through the lane against its direction, if there is room for it, per vehicle.
+    against = 0.01,
     /// A vehicle comes into the lane from the side, so that it is seen from the middle on, per vehicle.
     joining = 0.005,
     /// Probability that a vehicle reverses out at the entry.

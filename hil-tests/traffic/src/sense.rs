@@ -5,7 +5,7 @@ use interface::{
     WeighMode,
 };
 
-use crate::drive::Visit;
+use crate::drive::{Manner, Visit};
 use crate::layout::{Layout, Place, Role, Sensor};
 use crate::noise::Noise;
 use crate::random::Random;
@@ -362,7 +362,9 @@ impl<'a> Senses<'a> {
         let Some((from, _)) = seen.first().copied() else { return };
         let Some((_, to)) = seen.last().copied() else { return };
         let vehicle = &visit.vehicle;
-        let text = if sensor.view == View::Front { &vehicle.plates.0 } else { &vehicle.plates.1 };
+        // Who drives against the direction shows its rear to the cameras that look for fronts.
+        let shows_front = (sensor.view == View::Front) != (visit.manner == Manner::Against);
+        let text = if shows_front { &vehicle.plates.0 } else { &vehicle.plates.1 };
         let reads = random.whole(1, 6);
         let unread = random.chance(self.noise.unread_vehicle * sensor.error_factor);
         let badge = random.chance(self.noise.badge * sensor.error_factor) && vehicle.length_m > 8.0;
