@@ -133,3 +133,43 @@ impl Scene<'_> {
         self.remembered(course).against
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::Group;
+    use crate::looking::Home;
+    use crate::plan::Plan;
+    use crate::travel::Travel;
+    use crate::visits::Visits;
+    use interface::Reading;
+    use std::cell::RefCell;
+
+    #[test]
+    fn who_drives_against_the_direction_meets_nobody() {
+        let (plan, travel) = (Plan::looped(&[0.0, 30.0, 60.0]), Travel::default());
+        let over = |station: usize, at: u64| {
+            let edges = [
+                (at, Reading::Presence { occupied: true }),
+                (at + 2_000, Reading::Presence { occupied: false }),
+            ];
+            let mut group = Group::sample(&edges);
+            group.track.station = station;
+            group
+        };
+        let cost = |met_ms: u64| {
+            let groups = [over(0, 30_000), over(1, met_ms), over(2, 10_000)];
+            let prices = RefCell::default();
+            let mut scene = Scene::new(&plan, &travel, 33_000, &groups, &|_, _| None, &|_, _| 0, &prices);
+            for (index, group) in groups.iter().enumerate() {
+                let visits = Visits::of(&groups, &[index], 33_000, &|_, _| 0.0);
+                scene.add(plan.post_of(&group.track), visits, &[Home::default(); 3]);
+            }
+            scene.ready();
+            let lowest = scene.at(0).unwrap();
+            scene.back_among_others(&[0, 2], lowest.post, &lowest.span)
+        };
+        // Another one was at the middle loop while it was in the lane, or before.
+        assert!(cost(20_000) > cost(2_000) + 3.0, "{} {}", cost(20_000), cost(2_000));
+    }
+}

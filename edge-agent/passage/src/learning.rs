@@ -152,6 +152,7 @@ mod tests {
     use super::*;
     use crate::group::Group;
     use crate::passage::Passage;
+    use crate::travel::Travel;
     use crate::{PassageId, PassageState};
     use interface::{Reading, Stamp};
 
@@ -190,5 +191,29 @@ mod tests {
         let plan = Plan::looped(&[0.0, 20.0]);
         let lane = driven(&plan, &[(0, 60_000), (62_000, 2_000)]);
         assert!(lane.travel.fast_m_s() > 6.0, "{}", lane.travel.fast_m_s());
+    }
+
+    #[test]
+    fn nothing_is_learned_from_who_drives_against_the_direction() {
+        let plan = Plan::looped(&[0.0, 60.0]);
+        let learned = |against: bool| {
+            let mut lane = LaneState::default();
+            for (station, at) in [(0, 40_000), (1, 10_000)] {
+                let over = [
+                    (at, Reading::Presence { occupied: true }),
+                    (at + 2_000, Reading::Presence { occupied: false }),
+                ];
+                let mut group = Group::sample(&over);
+                (group.track.station, group.owner) = (station, Some(1));
+                lane.groups.push(group);
+            }
+            let id = PassageId("1".into());
+            let mut passage = Passage::new(1, id, PassageState::Closed, Stamp::default(), 0, 0);
+            passage.against = against;
+            lane.passages.push(passage);
+            lane.learn(&plan, 0);
+            lane.travel != Travel::default()
+        };
+        assert_eq!((learned(false), learned(true)), (true, false));
     }
 }

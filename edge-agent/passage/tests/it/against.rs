@@ -50,7 +50,7 @@ fn what_only_loops_have_seen_go_against_the_direction_is_no_vehicle() {
 }
 
 #[test]
-fn nobody_learns_from_it_how_long_the_way_takes() {
+fn many_of_them_leave_those_that_come_after_whole() {
     let mut script = Script::default();
     for n in 0..12 {
         let at = 100_000 * n + 10_000;
