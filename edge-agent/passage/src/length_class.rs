@@ -35,6 +35,10 @@ pub(crate) type Odds = [f64; 2];
 
 const A_CAR: Odds = [0.0, -OTHERWISE];
 const A_LORRY: Odds = [-OTHERWISE, 0.0];
+/// A vehicle has the same plate at both ends, as cars have and one lorry in four: those without a trailer.
+pub(crate) const ENDS_ALIKE: Odds = [0.0, -1.4];
+/// It has another one behind: it draws a trailer, as one car in thirty does, or was misread.
+pub(crate) const ENDS_DIFFER: Odds = [-3.5, 0.0];
 
 /// What several measurements of one vehicle say together: the same thing twice says no more.
 pub(crate) fn both(one: Odds, other: Odds) -> Odds {

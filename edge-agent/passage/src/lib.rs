@@ -53,6 +53,7 @@ mod naming;
 mod passage;
 mod placing;
 mod plan;
+mod plates;
 mod prices;
 mod pricing;
 mod radio;

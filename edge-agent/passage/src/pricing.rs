@@ -1,11 +1,7 @@
 //! What it costs to say that visits are of one vehicle, in nats: by the times from post to post, the vehicle before, the names,
 //! and what should have noticed it and did not.
 
-use interface::View;
-
 use crate::alignment::IMPOSSIBLE;
-use crate::group::{Group, Mark};
-use crate::identity;
 use crate::kinds::Kinds;
 use crate::length_class::{self, Together};
 use crate::same_post::{CHANGES_S, again, changed, close_behind};
@@ -16,6 +12,8 @@ use crate::travel::{FASTEST_M_S, LONGEST_M, Way};
 
 /// What contradicts the order of a lane but may be a clock's fault.
 const ABSURD: f64 = 40.0;
+/// A loop sees a vehicle so far before and behind its middle, both together and with what a clock may be off, metres.
+const LOOP_M: f64 = 3.0;
 /// What remains of what it costs not to be noticed any more for a vehicle that is known to have been sent away.
 const SENT_AWAY: f64 = 0.4;
 /// What it costs at most to say that a vehicle was not noticed at some posts on its way.
@@ -32,8 +30,6 @@ const WAITED: f64 = 0.5;
 const BRIEF_MOST: f64 = 4.0;
 /// What it costs to say that two passages, both told, are of one vehicle.
 const TOLD_TWICE: f64 = 3.0;
-/// A plate that fits no other of its end, read well.
-const OTHER_PLATE: f64 = 7.5;
 
 /// What a course costs by where it has been.
 #[derive(Clone, Copy, Debug)]
@@ -172,12 +168,15 @@ impl Scene<'_> {
                     add("unseen", self.unseen(old.post + 1, post, during).min(MISSED));
                     add("changed", changed(first));
                     add("travel", self.travel(old, &stop));
+                    size = size.both(self.reaches(old, &stop));
+
                     add("taken", self.taken(old, &stop, (first, last), beyond));
                     add("alone", self.alone(old, &stop, first, last));
                 }
             };
             before = Some(stop);
         }
+        evidence.add(self.ends(course).map(|odds| classes.measured(odds)));
         add("told", self.told_twice(course));
         add("size", size.contradiction());
         add("class", classes.cost(&evidence));
@@ -278,6 +277,16 @@ impl Scene<'_> {
         cost
     }
 
+    /// How long a vehicle is at least that reached a loop so soon after it had left the one before.
+    fn reaches(&self, old: &Stop, new: &Stop) -> Size {
+        if !new.span.by_presence || !new.span.sure.0 || old.passed {
+            return Size::default();
+        }
+        let Some(left) = old.rear_left() else { return Size::default() };
+        let driven_m = self.travel.fast_m_s() * seconds(left, new.span.from).max(0.0);
+        Size { least_m: (self.metres(old, new) - LOOP_M - driven_m).max(0.0), ..Size::default() }
+    }
+
     /// What the time from one post to a later one costs. `first` and `last` are its visits there; `beyond` is where it was seen
     /// next.
     fn taken(&self, old: &Stop, new: &Stop, (first, last): (&Seen, &Seen), beyond: Option<&Seen>) -> f64 {
@@ -330,13 +339,14 @@ impl Scene<'_> {
 
     /// Where no loop tells who is there, one vehicle at a time is there all the same: when this one came there the vehicle that
     /// reached the next post before it had gone, and when it left the one that reached the next post after it had not come.
+    /// If the one before reached the next post while this one was still there, this one waited behind it.
     fn alone(&self, old: &Stop, new: &Stop, first: &Seen, last: &Seen) -> f64 {
         if old.span.by_presence || !new.span.by_presence {
             return 0.0;
         }
         let Some(way) = self.way(old, new.post) else { return 0.0 };
         let mut cost = 0.0;
-        if let Some((reached, blocked)) = first.ahead.filter(|(reached, _)| *reached > old.span.from) {
+        if let Some((reached, blocked)) = first.ahead.filter(|(reached, _)| *reached > old.told) {
             let since = |at: u64| seconds(old.span.from, at);
             cost += way.late(since(reached), blocked.map(since));
         }
@@ -346,83 +356,17 @@ impl Scene<'_> {
         }
         cost
     }
-
-    /// What the names of a course say together.
-    pub(crate) fn names(&self, course: &[usize]) -> f64 {
-        let mut cost = 0.0;
-        for (index, seen) in self.visits(course).enumerate() {
-            if seen.plates.is_empty() && seen.keys.is_empty() {
-                continue;
-            }
-            let before = || self.visits(course).take(index);
-            for view in View::ALL {
-                let mut best: Option<f64> = None;
-                for (_, text, read) in seen.plates.iter().filter(|(seen, ..)| seen == view) {
-                    let known = before().flat_map(|other| &other.plates);
-                    for (_, other, well) in known.filter(|(known, ..)| known == view) {
-                        let price = plates_cost(self.distance(*text, *other), read.min(*well));
-                        best = Some(best.map_or(price, |best| best.min(price)));
-                    }
-                }
-                let new = || seen.plates.iter().filter(|(seen, ..)| seen == view);
-                let any = || before().flat_map(|other| &other.plates);
-                if let Some(best) = best {
-                    cost += best;
-                } else if new().any(|(_, text, _)| {
-                    any().any(|(_, other, _)| self.distance(*text, *other) < identity::SAME)
-                }) {
-                    // A rear plate may differ from the front one: only that they are the same says something.
-                    cost -= 4.0;
-                }
-            }
-            for (kind, key) in &seen.keys {
-                let same_kind = before().flat_map(|other| &other.keys).filter(|(known, _)| known == kind);
-                let nearest = same_kind.map(|(_, known)| self.distance(*key, *known)).min_by(f64::total_cmp);
-                cost += match nearest {
-                    Some(distance) if distance <= 1.0 => plates_cost(distance, 1.0),
-                    // A vehicle can have several containers: another one says little.
-                    Some(_) => 0.5,
-                    None => 0.0,
-                };
-            }
-        }
-        cost
-    }
-}
-
-/// How well a plate was read, 0 to 1; 1 stands for a text that is beyond doubt.
-pub(crate) fn read_well(group: &Group) -> f64 {
-    match &group.mark {
-        Mark::Plate { confidence, .. } if group.items.len() < 2 && *confidence < 0.9 => confidence * 0.8,
-        _ => 1.0,
-    }
-}
-
-/// What two plates of one end at this distance say of being one vehicle's. `weight` is 1 if both were read well: then they
-/// differ because the vehicles do; fleets have numbers in a row.
-pub(crate) fn plates_cost(distance: f64, weight: f64) -> f64 {
-    let unsure = weight < 1.0;
-    if distance == 0.0 {
-        -8.0
-    } else if distance < identity::SAME {
-        if unsure { -6.0 } else { -3.5 }
-    } else if distance <= 1.0 {
-        if unsure { -2.0 } else { 1.0 }
-    } else if distance <= 2.0 {
-        2.0 * weight
-    } else {
-        OTHER_PLATE * weight
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::group::Group;
     use crate::looking::Home;
     use crate::plan::Plan;
     use crate::travel::Travel;
     use crate::visits::Visits;
-    use interface::{DocumentKind, Reading, ReadingKind};
+    use interface::{DocumentKind, RadiationAlarm, Reading, ReadingKind, View, WeighMode};
     use std::cell::RefCell;
 
     #[test]
@@ -501,5 +445,75 @@ mod tests {
         };
         assert!(brief(&[over(300)]) > 2.0 && brief(&[over(1_500)]) == 0.0);
         assert!(brief(&[over(300), Group::sample(&[(10_100, plate)])]) == 0.0);
+    }
+
+    /// A part of what the course of these visits costs; the groups are given with their stations, in the order of posts.
+    fn term(plan: &Plan, groups: &[(usize, Group)], course: &[usize], name: Term) -> f64 {
+        let travel = Travel::default();
+        let place = |(station, group): &(usize, Group)| {
+            let mut group = group.clone();
+            group.track.station = *station;
+            group
+        };
+        let groups: Vec<Group> = groups.iter().map(place).collect();
+        let homes = vec![Home::default(); groups.len()];
+        let prices = RefCell::default();
+        let mut scene = Scene::new(plan, &travel, 500_000, &groups, &|_, _| None, &|_, _| 0, &prices);
+        for post in 0..plan.posts() {
+            let here =
+                |index: &usize| groups.get(*index).map(|group| plan.post_of(&group.track)) == Some(post);
+            let chosen: Vec<usize> = (0..groups.len()).filter(here).collect();
+            scene.add(post, Visits::of(&groups, &chosen, 500_000, &|_, _| 0.0), &homes);
+        }
+        scene.ready();
+        let terms = scene.terms(course, false);
+        terms.iter().find(|(term, _)| *term == name).map_or(0.0, |(_, cost)| *cost)
+    }
+
+    fn over(from: u64, to: u64) -> Group {
+        Group::sample(&[
+            (from, Reading::Presence { occupied: true }),
+            (to, Reading::Presence { occupied: false }),
+        ])
+    }
+
+    #[test]
+    fn who_waits_in_the_portal_behind_one_who_waits_before_the_scale_was_not_ahead_of_it() {
+        let plan = Plan::with(&[0.0, 25.0, 48.0], |station| {
+            if station == 1 { ReadingKind::Radiation } else { ReadingKind::Presence }
+        });
+        let result = |at: u64, duration_ms: u64| {
+            let reading = Reading::Radiation {
+                alarm: RadiationAlarm::None,
+                gamma_max_cps: None,
+                gamma_background_cps: None,
+                neutron_max_cps: None,
+                duration_ms: Some(duration_ms),
+            };
+            (1, Group::sample(&[(at, reading)]))
+        };
+        // The one before comes onto the scale at 230 s, this one at 260 s.
+        let alone = |own: (usize, Group)| {
+            let before = [(0, over(0, 3_000)), (0, over(6_000, 9_000))];
+            let behind = [own, (2, over(230_000, 250_000)), (2, over(260_000, 280_000))];
+            term(&plan, &[&before[..], &behind[..]].concat(), &[1, 2, 4], "alone")
+        };
+        assert!(alone(result(256_000, 240_000)) == 0.0);
+        assert!(alone(result(18_000, 2_000)) > 2.0);
+    }
+
+    #[test]
+    fn who_is_on_the_next_loop_as_soon_as_it_has_left_one_is_long() {
+        let plan = Plan::looped(&[0.0, 20.0]);
+        let weighed = |gross_kg: i64| {
+            let reading = Reading::Weight { gross_kg, axles_kg: None, stable: true, mode: WeighMode::Static };
+            (1, Group::sample(&[(31_000, reading)]))
+        };
+        let size = |gross_kg: i64, came: u64| {
+            let groups = [(0, over(10_000, 25_000)), (1, over(came, 40_000)), weighed(gross_kg)];
+            term(&plan, &groups, &[0, 1], "size")
+        };
+        assert!(size(1_500, 25_100) > 2.0, "a car of 15 m");
+        assert!(size(30_000, 25_100) == 0.0 && size(1_500, 27_000) == 0.0);
     }
 }

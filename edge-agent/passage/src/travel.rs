@@ -20,6 +20,8 @@ pub(crate) const LONGEST_M: f64 = 25.0;
 const FOLLOWS_S: f64 = 3.0;
 /// The same, but likely, in a lane that is not known yet.
 const UNKNOWN_FAST_M_S: f64 = 14.0;
+/// In no lane does nobody ever drive as fast as this, m/s: where everybody seems slower, all have queued.
+const EVERYWHERE_M_S: f64 = 5.0;
 /// What it costs at most to have found the lane free where the latest ones had to wait.
 const FREE: f64 = 2.5;
 /// The part that each vehicle of a queue forgets of how fast others were without one.
@@ -230,7 +232,7 @@ impl Travel {
             let mut sorted: Vec<f64> = self.speeds.iter().copied().collect();
             sorted.sort_by(f64::total_cmp);
             let usual = sorted.get(sorted.len() * 9 / 10).copied().unwrap_or(UNKNOWN_FAST_M_S);
-            let usual = (1.25 * usual).clamp(3.0, FASTEST_M_S);
+            let usual = (1.25 * usual).clamp(EVERYWHERE_M_S, FASTEST_M_S);
             // A queue is no reason to forget how fast they are without one.
             let known = self.fast_m_s.unwrap_or(usual);
             self.fast_m_s = Some(if usual > known { usual } else { known + FORGOTTEN * (usual - known) });
@@ -353,5 +355,14 @@ mod tests {
         assert!(way.taken(4.0, None, true) <= FREE, "{}", way.taken(4.0, None, true));
         // But nothing flies.
         assert!(way.taken(0.1, None, true) > FREE);
+    }
+
+    #[test]
+    fn a_lane_that_has_seen_only_queues_does_not_believe_that_nobody_drives_faster() {
+        let mut travel = Travel::default();
+        for _ in 0..20 {
+            travel.drove(1.5);
+        }
+        assert!(travel.fast_m_s() >= 5.0, "{}", travel.fast_m_s());
     }
 }
