@@ -261,6 +261,7 @@ impl LaneState {
     fn renumber(&mut self, stations: &[usize]) {
         let new = |old: usize| stations.get(old).copied().unwrap_or(old);
         self.travel.renumber(Plan::moved_post(new));
+        self.traces.renumber(Plan::moved_post(new));
         self.prices.forget();
         for group in &mut self.groups {
             group.track.station = new(group.track.station);

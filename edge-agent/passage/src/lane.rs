@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::prices::Prices;
 use crate::scoring::seconds;
 use crate::sightings::Sightings;
+use crate::traces::Traces;
 use crate::travel::Travel;
 use crate::{Effect, OrphanReport, PassageId, PassageState};
 
@@ -70,6 +71,9 @@ pub(crate) struct LaneState {
     pub travel: Travel,
     pub remembered: VecDeque<PassageId>,
     pub next_number: u64,
+    /// Where those were that are forgotten.
+    #[serde(default)]
+    pub traces: Traces,
     /// A vehicle found no room.
     pub wants_room: bool,
     /// When the first observation came that is not placed yet, monotonic milliseconds.
@@ -417,6 +421,7 @@ impl LaneState {
             return;
         }
         self.close_gate(plan, index, out);
+        self.leave_traces(plan, index);
         let passage = self.passages.remove(index);
         self.groups.retain(|group| group.owner != Some(passage.number));
         if self.remembered.len() >= MAX_REMEMBERED {

@@ -88,7 +88,7 @@ impl LaneState {
         let odds = measured.fold([0.0; 2], length_class::both);
         for (post, noticed) in seen() {
             let span = &noticed.span;
-            if span.by_presence && !span.open && span.sure == (true, true) {
+            if length_class::tells(span, noticed.kinds.contains(&ReadingKind::Radiation)) {
                 self.travel.classes.learn(post, seconds(span.from, span.to), odds);
             }
         }
@@ -109,6 +109,11 @@ impl LaneState {
                 }
             }
         }
+    }
+
+    /// When a passage was at a post.
+    pub fn was_at(&self, plan: &Plan, number: u64, post: usize) -> Option<Span> {
+        self.noticed(plan, number, post).map(|noticed| noticed.span)
     }
 
     fn noticed(&self, plan: &Plan, number: u64, post: usize) -> Option<Noticed> {
@@ -140,10 +145,10 @@ impl LaneState {
     /// Whether the vehicle had to wait for the one before it: such times say nothing about the way.
     fn waited(&self, plan: &Plan, index: usize, post: usize, left: &Span, reached: &Span) -> bool {
         let ahead = self.passages.iter().take(index).rev();
-        let mut there = ahead.filter_map(|passage| self.noticed(plan, passage.number, post));
-        there.next().is_some_and(|ahead| {
-            ahead.span.to > left.to && reached.from < ahead.span.to.saturating_add(WAITED_MS)
-        })
+        let mut there = ahead.filter_map(|passage| self.was_at(plan, passage.number, post));
+        let gone = self.traces.at(post).filter(|trace| trace.from < reached.from).map(|trace| trace.to);
+        let left_by = there.next().map(|ahead| ahead.to);
+        left_by.into_iter().chain(gone).any(|to| to > left.to && reached.from < to.saturating_add(WAITED_MS))
     }
 }
 

@@ -1,10 +1,11 @@
-//! Cars and lorries: what was measured of a vehicle says which it is, and so does how long it was over a loop. How long either
-//! kind is over each loop the lane teaches. So a chain of vehicles that is shifted by one costs more, though nobody has a name.
+//! Cars and lorries: what was measured of a vehicle says which it is, and so does how long it was over a loop, or in a portal.
+//! How long either kind is there the lane teaches. So a chain of vehicles that is shifted by one costs more, though nobody has a name.
 
 use interface::{Reading, ReadingKind};
 use serde::{Deserialize, Serialize};
 
 use crate::group::Group;
+use crate::scoring::Span;
 use crate::size::{HEAVY, LIGHT, MANY_AXLES};
 
 /// What is shorter is a car or a van, what is longer a lorry, millimetres.
@@ -66,6 +67,11 @@ pub(crate) fn measured(group: &Group) -> Odds {
         _ => [0.0; 2],
     });
     each.fold([0.0; 2], both)
+}
+
+/// Whether it is known how long a vehicle was at a post: by its loop, or by the portal that `radiation` is of.
+pub(crate) fn tells(span: &Span, radiation: bool) -> bool {
+    if span.by_presence { !span.open && span.sure == (true, true) } else { radiation && span.to > span.from }
 }
 
 /// How many cars and lorries were over a loop for how long.

@@ -64,6 +64,7 @@ mod scoring;
 mod sightings;
 mod size;
 mod solving;
+mod traces;
 mod travel;
 mod unnoticed;
 mod visits;

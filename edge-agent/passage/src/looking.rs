@@ -108,6 +108,7 @@ impl LaneState {
             own.map(|(group, _)| group.last_ms).max().unwrap_or(0)
         };
         let mut scene = Scene::new(plan, &self.travel, self.clock_ms, &self.groups, &offline, &heard, prices);
+        scene.traces = Some(&self.traces);
         let names = |index: usize, seed: usize| self.name_cost(&homes, prices, index, seed);
         for (post, chosen) in by_post.iter().enumerate().filter(|(_, chosen)| !chosen.is_empty()) {
             let visits = Visits::of(&self.groups, chosen, self.clock_ms, &names);

@@ -1,6 +1,8 @@
 //! What it costs to say that visits are of one vehicle, in nats: by the times from post to post, the vehicle before, the names,
 //! and what should have noticed it and did not.
 
+use interface::ReadingKind;
+
 use crate::alignment::IMPOSSIBLE;
 use crate::kinds::Kinds;
 use crate::length_class::{self, Together};
@@ -148,8 +150,8 @@ impl Scene<'_> {
             if measured != [0.0; 2] {
                 evidence.add(Some(classes.measured(measured)));
             }
-            if span.by_presence && !span.open && span.sure == (true, true) {
-                let lasts = seconds(span.from, span.to);
+            let lasts = seconds(span.from, span.to);
+            if length_class::tells(&span, kinds.has(ReadingKind::Radiation)) {
                 evidence.add(classes.over(post, lasts));
                 if kinds.is_presence_alone() {
                     add("brief", classes.brief(post, lasts).min(BRIEF_MOST));
@@ -366,7 +368,7 @@ mod tests {
     use crate::plan::Plan;
     use crate::travel::Travel;
     use crate::visits::Visits;
-    use interface::{DocumentKind, RadiationAlarm, Reading, ReadingKind, View, WeighMode};
+    use interface::{DocumentKind, RadiationAlarm, Reading, View, WeighMode};
     use std::cell::RefCell;
 
     #[test]

@@ -14,7 +14,7 @@ const BLIP_S: f64 = 0.4;
 pub(crate) const CHANGES_S: f64 = 5.0;
 /// Even when they move off from standing bumper to bumper, a loop is free between two vehicles for longer than this, seconds: it
 /// takes a driver a second to follow. What a second less costs.
-const FOLLOWS_CLOSELY_S: f64 = 1.5;
+const FOLLOWS_CLOSELY_S: f64 = 1.3;
 const CLOSE_BEHIND: f64 = 10.0;
 
 /// What it costs to say that this is the first visit of its vehicle at a place where one after the other stops.

@@ -18,6 +18,7 @@ use crate::prices::Prices;
 use crate::pricing::SoFar;
 use crate::scoring::{self, Span};
 use crate::size::Size;
+use crate::traces::{Trace, Traces};
 use crate::travel::{DEAD_COST, Travel};
 use crate::visits::Visits;
 use crate::weighed::Weighed;
@@ -127,6 +128,32 @@ pub(crate) struct Scene<'a> {
     /// When sensors were offline, or seem to have been dead.
     pub silences: Vec<Silence>,
     pub learned: Arc<Learned>,
+    /// Where those were that are forgotten.
+    pub traces: Option<&'a Traces>,
+}
+
+/// Who was at a post before, as what was seen there tells one after the other.
+#[derive(Default)]
+struct Before {
+    left: Option<u64>,
+    ahead: Option<(u64, Option<u64>)>,
+    follows: Option<u64>,
+}
+
+impl Before {
+    /// Somebody was there; `looped` is whether the post has a loop that tells.
+    fn pass(&mut self, span: &Span, looped: bool) {
+        if span.by_presence {
+            // What follows so closely may be the trailer of the same vehicle.
+            let same = self.left.is_some_and(|left| span.from < left.saturating_add(COUPLED_MS));
+            self.ahead = self.ahead.filter(|_| same).or(Some((span.from, self.left)));
+            self.left = Some(span.to);
+            self.follows = Some(span.to).filter(|_| !span.open && span.sure.1);
+        } else if !looped {
+            // As far as is known.
+            self.left = Some(span.to);
+        }
+    }
 }
 
 impl<'a> Scene<'a> {
@@ -168,18 +195,22 @@ impl<'a> Scene<'a> {
             to_come: RefCell::default(),
             silences,
             learned,
+            traces: None,
         }
     }
 
     /// Adds the visits of one post, in order of time; `homes` are those of all groups.
     pub fn add(&mut self, post: usize, visits: Visits, homes: &[Home]) {
-        let mut left: Option<u64> = None;
-        let mut ahead: Option<(u64, Option<u64>)> = None;
-        let mut follows: Option<u64> = None;
+        let mut before = Before::default();
+        let traces = self.traces;
+        let mut gone = traces.into_iter().flat_map(|traces| traces.at(post)).map(Trace::span).peekable();
         let first = self.seen.len();
         let looped = visits.all.iter().any(|visit| visit.span.by_presence);
         self.rivals.extend(visits.rivals);
         for visit in visits.all {
+            while let Some(span) = gone.next_if(|span| span.from <= visit.span.from) {
+                before.pass(&span, looped);
+            }
             let members = || visit.members.iter().filter_map(|index| homes.get(*index));
             let mut seen = Seen {
                 post,
@@ -189,9 +220,9 @@ impl<'a> Scene<'a> {
                 owner: members().find_map(|home| home.whose),
                 away: members().find(|home| home.whose.is_some()).is_some_and(|home| home.away),
                 members: visit.members.clone(),
-                blocked: left,
-                follows: follows.filter(|_| visit.span.by_presence && visit.span.sure.0),
-                ahead,
+                blocked: before.left,
+                follows: before.follows.filter(|_| visit.span.by_presence && visit.span.sure.0),
+                ahead: before.ahead,
                 behind: None,
                 reached_before: None,
                 left_at_last: None,
@@ -204,16 +235,7 @@ impl<'a> Scene<'a> {
                 keys: Vec::new(),
             };
             self.tell_all(&mut seen);
-            if seen.span.by_presence {
-                // What follows so closely may be the trailer of the same vehicle.
-                let same = left.is_some_and(|left| seen.span.from < left.saturating_add(COUPLED_MS));
-                ahead = ahead.filter(|_| same).or(Some((seen.span.from, left)));
-                left = Some(seen.span.to);
-                follows = Some(seen.span.to).filter(|_| !seen.span.open && seen.span.sure.1);
-            } else if !looped {
-                // As far as is known.
-                left = Some(seen.span.to);
-            }
+            before.pass(&seen.span, looped);
             self.seen.push(seen);
         }
         let mut behind: Option<u64> = None;
@@ -233,13 +255,15 @@ impl<'a> Scene<'a> {
             self.seen.get(from..to).unwrap_or_default()
         };
         let came = |post: usize, until: u64| {
-            at(post).iter().rev().find(|seen| seen.span.from < until).map(|seen| seen.span.from)
+            let seen = at(post).iter().map(|seen| seen.span.from);
+            seen.chain(self.gone(post).map(|trace| trace.from)).filter(|from| *from < until).max()
         };
         let found: Vec<(Option<u64>, Option<u64>)> = self
             .seen
             .iter()
             .map(|seen| {
-                let next = (seen.post + 1..self.plan.posts()).find(|post| !at(*post).is_empty());
+                let mut beyond = seen.post + 1..self.plan.posts();
+                let next = beyond.find(|post| !at(*post).is_empty() || self.gone(*post).next().is_some());
                 let left = next
                     .and_then(|next| Some(self.leaves_before(seen.post, next, came(next, seen.span.to)?)));
                 (came(seen.post, seen.span.from), left)
@@ -251,6 +275,11 @@ impl<'a> Scene<'a> {
         let mut prices = self.prices.borrow_mut();
         self.numbers = self.seen.iter().map(|seen| prices.visit(seen, &self.texts)).collect();
         *self.to_come.borrow_mut() = vec![ToCome::default(); self.seen.len()];
+    }
+
+    /// The forgotten vehicles that were at a post, in order of time.
+    pub fn gone(&self, post: usize) -> impl DoubleEndedIterator<Item = &Trace> {
+        self.traces.into_iter().flat_map(move |traces| traces.at(post))
     }
 
     /// When a vehicle had left a post at the last that came to another one then.

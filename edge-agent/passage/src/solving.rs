@@ -15,21 +15,30 @@ const GAIN: f64 = 1e-6;
 const DEAR: f64 = 5.0;
 /// How often what is expensive is taken apart.
 const RUINS: usize = 2;
+/// A course that costs more may be put together of parts of two vehicles.
+const SUSPECT: f64 = 3.0;
+/// At how many places courses are parted, the dearest first, and how many others on each side may get what is parted.
+const SPLITS: usize = 12;
+const AROUND: usize = 3;
 
 /// Makes courses cheaper as long as that is possible. Where it has come to an end with expensive ones, these and their
 /// neighbours are taken apart and put together anew, since no single step may lead out of there.
 pub(crate) fn improve(scene: &mut Scene<'_>, courses: Courses) -> Courses {
-    let (mut courses, mut total) = refine(scene, courses);
+    let (mut courses, mut total) = refine(scene, courses, false);
     if exchange(scene, &courses) {
-        (courses, total) = refine(scene, courses);
+        (courses, total) = refine(scene, courses, false);
     }
     for _ in 0..RUINS {
         let Some(ruined) = ruin(scene, &courses) else { break };
-        let (again, cost) = refine(scene, ruined);
+        let (again, cost) = refine(scene, ruined, false);
         if cost > total - GAIN {
             break;
         }
         (courses, total) = (again, cost);
+    }
+    let mut left = SPLITS;
+    while let Some(split) = split(scene, &courses, total, &mut left) {
+        (courses, total) = split;
     }
     courses
 }
@@ -46,9 +55,10 @@ enum Cut {
 }
 
 impl Cut {
-    /// All ways for a lane where these posts have visits, in the order in which they are tried.
-    fn all(posts: &[usize]) -> Vec<Self> {
-        let inner = posts.get(1..posts.len().saturating_sub(1)).unwrap_or_default();
+    /// All ways for a lane where these posts have visits, in the order in which they are tried; without those of several posts in
+    /// a row, of which there are most, if it is to be `quick`.
+    fn all(posts: &[usize], quick: bool) -> Vec<Self> {
+        let inner = posts.get(1..posts.len().saturating_sub(1)).filter(|_| !quick).unwrap_or_default();
         let pairs = |(index, from): (usize, &usize)| {
             let from = *from;
             inner.iter().skip(index + 1).map(move |to| Self::Between(from, *to))
@@ -67,12 +77,13 @@ impl Cut {
     }
 }
 
-fn refine(scene: &Scene<'_>, mut courses: Courses) -> (Courses, f64) {
+fn refine(scene: &Scene<'_>, mut courses: Courses, quick: bool) -> (Courses, f64) {
     let mut total = scene.total(&courses);
     let posts: Vec<usize> =
         (0..scene.plan.posts()).filter(|post| scene.seen.iter().any(|seen| seen.post == *post)).collect();
     // What was tried on these very courses need not be tried again.
-    let mut cuts: Vec<(Cut, Option<usize>)> = Cut::all(&posts).into_iter().map(|cut| (cut, None)).collect();
+    let mut cuts: Vec<(Cut, Option<usize>)> =
+        Cut::all(&posts, quick).into_iter().map(|cut| (cut, None)).collect();
     let mut version = 0;
     for round in 0..ROUNDS {
         let before = total;
@@ -175,6 +186,46 @@ fn ruin(scene: &Scene<'_>, courses: &Courses) -> Option<Courses> {
     Some(kept)
 }
 
+/// Parts suspect courses in two, at one place after the other, until that leads to cheaper ones: what was joined to the wrong
+/// vehicle in a row is moved as one. Each try is counted down from `left`.
+fn split(scene: &Scene<'_>, courses: &Courses, total: f64, left: &mut usize) -> Option<(Courses, f64)> {
+    let reach = scene.reach(courses);
+    let priced = courses.iter().zip(&reach).enumerate();
+    let mut suspect: Vec<(f64, usize, &Vec<usize>)> = priced
+        .map(|(index, (course, reach))| {
+            (scene.price(course, scene.is_overtaken(course, *reach)), index, course)
+        })
+        .filter(|(cost, ..)| *cost > SUSPECT)
+        .collect();
+    suspect.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    for (_, index, course) in suspect {
+        let (from, to) = (index.saturating_sub(AROUND), (index + 1 + AROUND).min(courses.len()));
+        let (Some(before), Some(around), Some(behind)) =
+            (courses.get(..from), courses.get(from..to), courses.get(to..))
+        else {
+            continue;
+        };
+        let around = around.to_vec();
+        let known = scene.total(&around);
+        for (head, tail) in (1..course.len()).filter_map(|at| course.split_at_checked(at)) {
+            if scene.lock(head).is_some() && scene.lock(tail).is_some() {
+                continue;
+            }
+            *left = left.checked_sub(1)?;
+            let mut parted = around.clone();
+            parted.splice(index - from..=index - from, [head.to_vec(), tail.to_vec()]);
+            let (found, cost) = refine(scene, parted, true);
+            if cost < known - GAIN {
+                let (all, cost) = refine(scene, [before, &found, behind].concat(), false);
+                if cost < total - GAIN {
+                    return Some((all, cost));
+                }
+            }
+        }
+    }
+    None
+}
+
 /// Takes all courses apart and joins them in the best way. Says whether they are cheaper now.
 fn take(
     scene: &Scene<'_>,
@@ -221,4 +272,49 @@ fn merge(scene: &Scene<'_>, courses: &mut Courses, total: &mut f64) -> bool {
         index += 1;
     }
     merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::Group;
+    use crate::looking::Home;
+    use crate::plan::Plan;
+    use crate::travel::Travel;
+    use crate::visits::Visits;
+    use interface::Reading;
+    use std::cell::RefCell;
+
+    #[test]
+    fn what_was_joined_to_the_wrong_vehicle_in_a_row_is_moved_as_one() {
+        let plan = Plan::looped(&[0.0, 60.0, 80.0]);
+        // Three vehicles; each stands at the middle loop for more than a minute, the second one close behind the first.
+        let spans = [
+            (0, 0, 2_000),
+            (0, 30_000, 32_000),
+            (0, 95_000, 97_000),
+            (1, 12_000, 90_000),
+            (1, 91_000, 158_000),
+            (1, 164_000, 200_000),
+            (2, 103_000, 107_000),
+            (2, 168_000, 175_000),
+        ];
+        let groups = spans.map(|(station, from, to)| {
+            let edges =
+                [(from, Reading::Presence { occupied: true }), (to, Reading::Presence { occupied: false })];
+            let mut group = Group::sample(&edges);
+            group.track.station = station;
+            group
+        });
+        let (travel, prices) = (Travel::default(), RefCell::default());
+        let mut scene = Scene::new(&plan, &travel, 180_000, &groups, &|_, _| None, &|_, _| 0, &prices);
+        for (station, chosen) in [&[0, 1, 2][..], &[3, 4, 5], &[6, 7]].into_iter().enumerate() {
+            let visits = Visits::of(&groups, chosen, 180_000, &|_, _| 0.0);
+            scene.add(station * 3, visits, &[Home::default(); 8]);
+        }
+        scene.ready();
+        let right = vec![vec![0, 3, 6], vec![1, 4, 7], vec![2, 5]];
+        let wrong = vec![vec![0, 3, 4, 7], vec![1, 5], vec![2], vec![6]];
+        assert_eq!(improve(&mut scene, wrong), right);
+    }
 }

@@ -108,8 +108,9 @@ pub(crate) struct Way {
     haste: f64,
     /// From reaching to reaching, the least that is usual.
     fronts: f64,
-    /// The least from leaving to reaching for one who finds the lane free.
+    /// The least from leaving to reaching for one who finds the lane free, and from reaching to reaching.
     free: f64,
+    free_fronts: f64,
 }
 
 impl Way {
@@ -145,7 +146,8 @@ impl Way {
 
     /// What it costs to have reached the other post so long after the first.
     pub fn fronts(&self, since: f64) -> f64 {
-        0.6 * (0.7 * self.fronts - since).clamp(0.0, 12.0)
+        let most = if since >= self.free_fronts { FREE } else { f64::INFINITY };
+        (0.6 * (0.7 * self.fronts - since).clamp(0.0, 12.0)).min(most)
     }
 }
 
@@ -314,7 +316,15 @@ impl Travel {
         // A long vehicle reaches the next post before it has left this one, and may stand so for any time.
         let haste = if !sure || metres < LONGEST_M { 0.02 } else { 1.0 };
         let free = (metres - LONGEST_M).max(0.6 * metres) / self.fast_m_s();
-        Way { usual: middle, early: spread(middle - low), late: spread(high - middle), haste, fronts, free }
+        Way {
+            usual: middle,
+            early: spread(middle - low),
+            late: spread(high - middle),
+            haste,
+            fronts,
+            free,
+            free_fronts: metres / self.fast_m_s(),
+        }
     }
 
     /// Follows a change of the layout.
@@ -353,8 +363,9 @@ mod tests {
         assert!(travel.fast_m_s() > 8.0, "{}", travel.fast_m_s());
         let way = travel.way(0, 3, 40.0, true, true);
         assert!(way.taken(4.0, None, true) <= FREE, "{}", way.taken(4.0, None, true));
+        assert!(way.fronts(6.0) <= FREE, "{}", way.fronts(6.0));
         // But nothing flies.
-        assert!(way.taken(0.1, None, true) > FREE);
+        assert!(way.taken(0.1, None, true) > FREE && way.fronts(2.0) > FREE);
     }
 
     #[test]

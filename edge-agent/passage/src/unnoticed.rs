@@ -116,7 +116,9 @@ impl Scene<'_> {
         let Some([any, looped]) = self.learned.ways.get(last * self.plan.posts() + next) else { return 0.0 };
         let way = if span.by_presence { looped } else { any };
         let ahead = self.seen.iter().rev().find(|seen| seen.post == next && seen.span.by_presence);
-        let blocked = ahead.map(|seen| if seen.span.open { self.now } else { seen.span.to });
+        let left = ahead.map(|seen| if seen.span.open { self.now } else { seen.span.to });
+        let gone = self.gone(next).rfind(|trace| trace.by_presence).map(|trace| trace.to);
+        let blocked = left.max(gone);
         let taken = way.taken(seconds(span.to, self.now), blocked.map(|left| seconds(span.to, left)), true);
         // Who has reached the next loop since was before this one, where one after the other stops.
         let before = ahead.filter(|seen| !span.by_presence && seen.span.from > span.from);
