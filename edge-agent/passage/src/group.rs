@@ -332,6 +332,11 @@ impl Group {
         self.announced < self.alarms()
     }
 
+    /// Whether a camera has read something on a vehicle that is no plate.
+    pub fn is_lettering(&self) -> bool {
+        matches!(&self.mark, Mark::Plate { text, .. } if !identity::is_plate(text))
+    }
+
     /// Whether it holds a usable reading of its kind: what satisfies a requirement.
     pub fn satisfies(&self) -> bool {
         self.items.iter().any(|item| match &item.observation.reading {

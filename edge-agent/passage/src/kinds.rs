@@ -11,6 +11,8 @@ impl Kinds {
     pub const RESULTS: u32 = Self::bit(ReadingKind::Radiation)
         | Self::bit(ReadingKind::Dimensions)
         | Self::bit(ReadingKind::Undercarriage);
+    /// A camera has read something on a vehicle that is no plate: the maker's name, a sign.
+    pub const LETTERING: u32 = 1 << 29;
     /// What a station makes once per vehicle.
     pub const SINGLE: u32 = Self::RESULTS;
 

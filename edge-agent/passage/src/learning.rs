@@ -124,11 +124,12 @@ impl LaneState {
             let span = span_of(group);
             let plate = group.plate_seen().map(|(view, _)| view);
             let views = [plate == Some(View::Front), plate == Some(View::Rear)];
+            let kind = Some(group.track.kind).filter(|_| !group.is_lettering());
             let Some(known) = &mut noticed else {
-                noticed = Some(Noticed { span, kinds: vec![group.track.kind], views });
+                noticed = Some(Noticed { span, kinds: kind.into_iter().collect(), views });
                 continue;
             };
-            known.kinds.push(group.track.kind);
+            known.kinds.extend(kind);
             known.views = [known.views[0] | views[0], known.views[1] | views[1]];
             // A loop knows best.
             if known.span.by_presence == span.by_presence {

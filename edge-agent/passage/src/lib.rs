@@ -9,12 +9,13 @@
 //!    the loop; without a loop, what is close together is one (`visits`).
 //! 3. A vehicle's way through the lane is a *course*: visits in driving order. One function says what a course costs: by the
 //!    times from post to post, which the lane teaches (`travel`, `learning`), by the vehicle before, by its names, and by what
-//!    should have noticed it and did not (`pricing`, `unnoticed`; `scene` is what it works on); and by whether what was measured fits how
-//!    long it was over the loops (`length_class`, `size`). A course may also run against the direction (`against`).
+//!    should have noticed it and did not (`pricing`, `plates`, `unnoticed`; `scene` is what it works on); and by whether what was measured, and its
+//!    plates at both ends, fit how long it was over the loops (`length_class`, `size`). Those who are forgotten leave `traces`: who
+//!    waited behind them did so still. A course may also run against the direction (`against`).
 //! 4. The courses that cost least together are looked for by taking all of them apart in two halves, those of one post and the
 //!    rest or those before and after a place of the lane, and joining these again in the best way that keeps the order, which
 //!    dynamic programming finds exactly (`halves`); again and again, with every post and place, until nothing gets cheaper
-//!    (`solving`).
+//!    (`solving`); and by parting what is expensive, since no single step may lead out of there.
 //!    So a whole chain of vehicles that was shifted by one moves back as soon as one of them is known.
 //! 5. A course that is surely a vehicle is a passage (`placing`). As long as nobody was told of a passage, it can vanish again
 //!    or become another's; what has been told keeps what opened it, everything else can still move until some time after its

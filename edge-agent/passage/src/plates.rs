@@ -157,4 +157,27 @@ mod tests {
         assert!(class(differ, 1_500) > class(alike, 1_500) + 2.0, "a car");
         assert!(class(alike, 38_000) > class(differ, 38_000) + 0.5, "a lorry");
     }
+
+    #[test]
+    fn a_badge_is_no_plate() {
+        let plan = Plan::with(&[0.0], |_| ReadingKind::Plate);
+        let travel = Travel::default();
+        let lacking = |text: &str| {
+            let read = PlateReading {
+                text: text.into(),
+                country: None,
+                confidence: 0.9,
+                view: View::Front,
+                candidates: Vec::new(),
+            };
+            let groups = [Group::sample(&[(10_000, Reading::Plate(read))])];
+            let prices = RefCell::default();
+            let mut scene = Scene::new(&plan, &travel, 60_000, &groups, &|_, _| None, &|_, _| 0, &prices);
+            scene.add(0, Visits::of(&groups, &[0], 60_000, &|_, _| 0.0), &[Home::default()]);
+            scene.ready();
+            let terms = scene.terms(&[0], false);
+            terms.iter().find(|(term, _)| *term == "lacking").map_or(0.0, |(_, cost)| *cost)
+        };
+        assert!(lacking("SCANIA") > 2.0 && lacking("A123MP05") == 0.0);
+    }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use interface::{ReadingKind, View};
 
 use crate::group::{Group, Mark};
-use crate::identity;
 use crate::kinds::Kinds;
 use crate::learned::Learned;
 use crate::length_class::{self, Odds};
@@ -330,12 +329,16 @@ impl<'a> Scene<'a> {
 
     fn tell(&mut self, seen: &mut Seen, group: &'a Group) {
         let kind = group.track.kind;
-        seen.kinds.add(kind);
+        if group.is_lettering() {
+            seen.kinds.0 |= Kinds::LETTERING;
+        } else {
+            seen.kinds.add(kind);
+        }
         seen.size = seen.size.both(Size::of(group, self.travel.fast_m_s()));
         seen.weighed = seen.weighed.both(Weighed::of(group));
         seen.odds = length_class::both(seen.odds, length_class::measured(group));
         match &group.mark {
-            Mark::Plate { text, view, .. } if identity::is_plate(text) => {
+            Mark::Plate { text, view, .. } if !group.is_lettering() => {
                 let text = self.text(text);
                 seen.plates.push((*view, text, read_well(group)));
                 seen.kinds.0 |= Kinds::end(*view);
