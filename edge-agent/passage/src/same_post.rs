@@ -6,6 +6,8 @@ use crate::plan::Plan;
 use crate::scene::Seen;
 use crate::scoring::{Span, seconds};
 
+/// Occupancies that follow each other within this time may be of a tractor and its trailer, milliseconds.
+const COUPLED_MS: u64 = 1_500;
 /// A loop that lost an edge between two vehicles was not covered by one all the time.
 const LOST_BETWEEN: f64 = 7.0;
 /// No vehicle is over a loop for less, seconds: 4 m at 10 m/s.
@@ -16,6 +18,30 @@ pub(crate) const CHANGES_S: f64 = 5.0;
 /// takes a driver a second to follow. What a second less costs.
 const FOLLOWS_CLOSELY_S: f64 = 1.3;
 const CLOSE_BEHIND: f64 = 10.0;
+
+/// Who was at a post before, as what was seen there tells one after the other.
+#[derive(Default)]
+pub(crate) struct Before {
+    pub left: Option<u64>,
+    pub ahead: Option<(u64, Option<u64>)>,
+    pub follows: Option<u64>,
+}
+
+impl Before {
+    /// Somebody was there; `looped` is whether the post has a loop that tells.
+    pub fn pass(&mut self, span: &Span, looped: bool) {
+        if span.by_presence {
+            // What follows so closely may be the trailer of the same vehicle.
+            let same = self.left.is_some_and(|left| span.from < left.saturating_add(COUPLED_MS));
+            self.ahead = self.ahead.filter(|_| same).or(Some((span.from, self.left)));
+            self.left = Some(span.to);
+            self.follows = Some(span.to).filter(|_| !span.open && span.sure.1);
+        } else if !looped {
+            // As far as is known.
+            self.left = Some(span.to);
+        }
+    }
+}
 
 /// What it costs to say that this is the first visit of its vehicle at a place where one after the other stops.
 pub(crate) fn changed(first: &Seen) -> f64 {

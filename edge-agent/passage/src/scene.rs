@@ -15,15 +15,13 @@ use crate::plan::Plan;
 use crate::plates::read_well;
 use crate::prices::Prices;
 use crate::pricing::SoFar;
+use crate::same_post::Before;
 use crate::scoring::{self, Span};
 use crate::size::Size;
 use crate::traces::{Trace, Traces};
 use crate::travel::{DEAD_COST, Travel};
 use crate::visits::Visits;
 use crate::weighed::Weighed;
-
-/// Occupancies that follow each other within this time may be of a tractor and its trailer, milliseconds.
-const COUPLED_MS: u64 = 1_500;
 
 /// Visits of a course, nearly always.
 const LONG: usize = 16;
@@ -129,30 +127,6 @@ pub(crate) struct Scene<'a> {
     pub learned: Arc<Learned>,
     /// Where those were that are forgotten.
     pub traces: Option<&'a Traces>,
-}
-
-/// Who was at a post before, as what was seen there tells one after the other.
-#[derive(Default)]
-struct Before {
-    left: Option<u64>,
-    ahead: Option<(u64, Option<u64>)>,
-    follows: Option<u64>,
-}
-
-impl Before {
-    /// Somebody was there; `looped` is whether the post has a loop that tells.
-    fn pass(&mut self, span: &Span, looped: bool) {
-        if span.by_presence {
-            // What follows so closely may be the trailer of the same vehicle.
-            let same = self.left.is_some_and(|left| span.from < left.saturating_add(COUPLED_MS));
-            self.ahead = self.ahead.filter(|_| same).or(Some((span.from, self.left)));
-            self.left = Some(span.to);
-            self.follows = Some(span.to).filter(|_| !span.open && span.sure.1);
-        } else if !looped {
-            // As far as is known.
-            self.left = Some(span.to);
-        }
-    }
 }
 
 impl<'a> Scene<'a> {
