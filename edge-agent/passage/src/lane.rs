@@ -29,7 +29,7 @@ const MAX_GROUPS: usize = 2048;
 const MAX_REMEMBERED: usize = 256;
 /// How long a group waits for a vehicle that it fits, milliseconds: cameras see a vehicle some seconds before the loop, and a
 /// chain of vehicles is understood only when one of them is known at the end.
-const WAIT_MS: u64 = 40_000;
+const WAIT_MS: u64 = 60_000;
 /// How long an alarm waits.
 const WAIT_ALARM_MS: u64 = 15_000;
 /// How long a name waits: it may be of a vehicle that stands in the queue before the station.

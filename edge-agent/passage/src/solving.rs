@@ -18,7 +18,7 @@ const RUINS: usize = 2;
 /// A course that costs more may be put together of parts of two vehicles.
 const SUSPECT: f64 = 3.0;
 /// At how many places courses are parted, the dearest first, and how many others on each side may get what is parted.
-const SPLITS: usize = 12;
+const SPLITS: usize = 4;
 const AROUND: usize = 3;
 
 /// Makes courses cheaper as long as that is possible. Where it has come to an end with expensive ones, these and their
