@@ -142,21 +142,12 @@ mod tests {
     use crate::plan::Plan;
     use crate::travel::Travel;
     use crate::visits::Visits;
-    use interface::Reading;
     use std::cell::RefCell;
 
     #[test]
     fn who_drives_against_the_direction_meets_nobody() {
         let (plan, travel) = (Plan::looped(&[0.0, 30.0, 60.0]), Travel::default());
-        let over = |station: usize, at: u64| {
-            let edges = [
-                (at, Reading::Presence { occupied: true }),
-                (at + 2_000, Reading::Presence { occupied: false }),
-            ];
-            let mut group = Group::sample(&edges);
-            group.track.station = station;
-            group
-        };
+        let over = |station: usize, at: u64| Group::over(station, at, at + 2_000);
         let cost = |met_ms: u64| {
             let groups = [over(0, 30_000), over(1, met_ms), over(2, 10_000)];
             let prices = RefCell::default();

@@ -376,6 +376,15 @@ impl Group {
 
 #[cfg(test)]
 impl Group {
+    /// A loop of a station was covered from one time to another, milliseconds.
+    pub fn over(station: usize, from: u64, to: u64) -> Self {
+        let edges =
+            [(from, Reading::Presence { occupied: true }), (to, Reading::Presence { occupied: false })];
+        let mut group = Self::sample(&edges);
+        group.track.station = station;
+        group
+    }
+
     /// What a sensor said at these times, milliseconds.
     pub fn sample(readings: &[(u64, Reading)]) -> Self {
         let item = |order: usize, reading: &Reading| {

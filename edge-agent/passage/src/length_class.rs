@@ -297,4 +297,20 @@ mod tests {
         assert!(cost(&[over_short, over_long]) > cost(&[over_short, over_short]));
         assert!(cost(&[over_long]).abs() < 0.3);
     }
+
+    #[test]
+    fn a_portal_without_a_loop_tells_how_long_a_vehicle_was_there() {
+        let span = |by_presence: bool, open: bool, to: u64| Span {
+            from: 1_000,
+            to,
+            open,
+            by_presence,
+            sure: (true, true),
+            doubtful: None,
+        };
+        assert!(tells(&span(true, false, 4_000), false) && !tells(&span(true, true, 4_000), true));
+        // A result without a duration does not, nor does what is read meanwhile.
+        assert!(tells(&span(false, false, 4_000), true));
+        assert!(!tells(&span(false, false, 1_000), true) && !tells(&span(false, false, 4_000), false));
+    }
 }

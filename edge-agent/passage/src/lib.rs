@@ -9,9 +9,9 @@
 //!    the loop; without a loop, what is close together is one (`visits`).
 //! 3. A vehicle's way through the lane is a *course*: visits in driving order. One function says what a course costs: by the
 //!    times from post to post, which the lane teaches (`travel`, `learning`), by the vehicle before, by its names, and by what
-//!    should have noticed it and did not (`pricing`, `times`, `plates`, `unnoticed`; `scene` is what it works on); and by whether what was measured, and its
-//!    plates at both ends, fit how long it was over the loops (`length_class`, `size`). Those who are forgotten leave `traces`: who
-//!    waited behind them did so still. A course may also run against the direction (`against`).
+//!    should have noticed it and did not (`pricing`, `times`, `plates`, `unnoticed`; `scene` is what it works on); and by whether
+//!    what was measured, and its plates at both ends, fit how long it was over the loops (`length_class`, `size`). Those who are
+//!    forgotten leave `traces`: who waited behind them did so still. A course may also run against the direction (`against`).
 //! 4. The courses that cost least together are looked for by taking all of them apart in two halves, those of one post and the
 //!    rest or those before and after a place of the lane, and joining these again in the best way that keeps the order, which
 //!    dynamic programming finds exactly (`halves`); again and again, with every post and place, until nothing gets cheaper

@@ -138,7 +138,6 @@ impl Scene<'_> {
                     add("changed", changed(first));
                     add("travel", self.travel(old, &stop));
                     size = size.both(self.reaches(old, &stop));
-
                     add("taken", self.taken(old, &stop, (first, last), beyond));
                     add("alone", self.alone(old, &stop, first, last));
                 }

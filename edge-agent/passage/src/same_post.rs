@@ -22,8 +22,11 @@ const CLOSE_BEHIND: f64 = 10.0;
 /// Who was at a post before, as what was seen there tells one after the other.
 #[derive(Default)]
 pub(crate) struct Before {
+    /// When the last one left, as far as is known.
     pub left: Option<u64>,
+    /// When the last one came onto the loop, and when the one before that had left it.
     pub ahead: Option<(u64, Option<u64>)>,
+    /// When the loop was left, if that is sure.
     pub follows: Option<u64>,
 }
 

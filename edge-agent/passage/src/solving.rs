@@ -282,7 +282,6 @@ mod tests {
     use crate::plan::Plan;
     use crate::travel::Travel;
     use crate::visits::Visits;
-    use interface::Reading;
     use std::cell::RefCell;
 
     #[test]
@@ -299,13 +298,7 @@ mod tests {
             (2, 103_000, 107_000),
             (2, 168_000, 175_000),
         ];
-        let groups = spans.map(|(station, from, to)| {
-            let edges =
-                [(from, Reading::Presence { occupied: true }), (to, Reading::Presence { occupied: false })];
-            let mut group = Group::sample(&edges);
-            group.track.station = station;
-            group
-        });
+        let groups = spans.map(|(station, from, to)| Group::over(station, from, to));
         let (travel, prices) = (Travel::default(), RefCell::default());
         let mut scene = Scene::new(&plan, &travel, 180_000, &groups, &|_, _| None, &|_, _| 0, &prices);
         for (station, chosen) in [&[0, 1, 2][..], &[3, 4, 5], &[6, 7]].into_iter().enumerate() {

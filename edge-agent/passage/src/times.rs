@@ -184,34 +184,42 @@ mod tests {
     use interface::{DocumentKind, RadiationAlarm, Reading, ReadingKind, WeighMode};
     use std::cell::RefCell;
 
-    /// A part of what the course of these visits costs; the groups are given with their stations, in the order of posts.
-    fn term(plan: &Plan, groups: &[(usize, Group)], course: &[usize], name: Term) -> f64 {
+    /// A part of what the course of these visits costs; the groups are given in the order of posts.
+    fn term(plan: &Plan, groups: &[Group], course: &[usize], name: Term) -> f64 {
         let travel = Travel::default();
-        let place = |(station, group): &(usize, Group)| {
-            let mut group = group.clone();
-            group.track.station = *station;
-            group
-        };
-        let groups: Vec<Group> = groups.iter().map(place).collect();
         let homes = vec![Home::default(); groups.len()];
         let prices = RefCell::default();
-        let mut scene = Scene::new(plan, &travel, 500_000, &groups, &|_, _| None, &|_, _| 0, &prices);
+        let mut scene = Scene::new(plan, &travel, 500_000, groups, &|_, _| None, &|_, _| 0, &prices);
         for post in 0..plan.posts() {
             let here =
                 |index: &usize| groups.get(*index).map(|group| plan.post_of(&group.track)) == Some(post);
             let chosen: Vec<usize> = (0..groups.len()).filter(here).collect();
-            scene.add(post, Visits::of(&groups, &chosen, 500_000, &|_, _| 0.0), &homes);
+            scene.add(post, Visits::of(groups, &chosen, 500_000, &|_, _| 0.0), &homes);
         }
         scene.ready();
         let terms = scene.terms(course, false);
         terms.iter().find(|(term, _)| *term == name).map_or(0.0, |(_, cost)| *cost)
     }
 
-    fn over(from: u64, to: u64) -> Group {
-        Group::sample(&[
-            (from, Reading::Presence { occupied: true }),
-            (to, Reading::Presence { occupied: false }),
-        ])
+    /// What a portal without a loop tells of a vehicle that has left it.
+    fn result(at: u64, duration_ms: u64) -> Group {
+        let reading = Reading::Radiation {
+            alarm: RadiationAlarm::None,
+            gamma_max_cps: None,
+            gamma_background_cps: None,
+            neutron_max_cps: None,
+            duration_ms: Some(duration_ms),
+        };
+        let mut group = Group::sample(&[(at, reading)]);
+        group.track.station = 1;
+        group
+    }
+
+    fn weighed(station: usize, at: u64, gross_kg: i64) -> Group {
+        let reading = Reading::Weight { gross_kg, axles_kg: None, stable: true, mode: WeighMode::Static };
+        let mut group = Group::sample(&[(at, reading)]);
+        group.track.station = station;
+        group
     }
 
     #[test]
@@ -219,13 +227,6 @@ mod tests {
         let plan = Plan::with(&[0.0, 40.0, 80.0], |station| {
             if station == 1 { ReadingKind::Document } else { ReadingKind::Presence }
         });
-        let over = |station: usize, from: u64, to: u64| {
-            let edges =
-                [(from, Reading::Presence { occupied: true }), (to, Reading::Presence { occupied: false })];
-            let mut group = Group::sample(&edges);
-            group.track.station = station;
-            group
-        };
         let shown = |at: u64| {
             let paper = Reading::Document { kind_of: DocumentKind::Barcode, text: "1".into() };
             let mut group = Group::sample(&[(at, paper)]);
@@ -234,11 +235,11 @@ mod tests {
         };
         // The one before shows a paper at 20 s and comes to the last loop at two minutes; this one shows its own then.
         let groups = [
-            over(0, 0, 3_000),
-            over(0, 6_000, 9_000),
+            Group::over(0, 0, 3_000),
+            Group::over(0, 6_000, 9_000),
             shown(20_000),
             shown(125_000),
-            over(2, 120_000, 123_000),
+            Group::over(2, 120_000, 123_000),
         ];
         let travel = Travel::default();
         let cost = |known: &[&[usize]]| {
@@ -262,21 +263,16 @@ mod tests {
         let plan = Plan::with(&[0.0, 25.0, 48.0], |station| {
             if station == 1 { ReadingKind::Radiation } else { ReadingKind::Presence }
         });
-        let result = |at: u64, duration_ms: u64| {
-            let reading = Reading::Radiation {
-                alarm: RadiationAlarm::None,
-                gamma_max_cps: None,
-                gamma_background_cps: None,
-                neutron_max_cps: None,
-                duration_ms: Some(duration_ms),
-            };
-            (1, Group::sample(&[(at, reading)]))
-        };
         // The one before comes onto the scale at 230 s, this one at 260 s.
-        let alone = |own: (usize, Group)| {
-            let before = [(0, over(0, 3_000)), (0, over(6_000, 9_000))];
-            let behind = [own, (2, over(230_000, 250_000)), (2, over(260_000, 280_000))];
-            term(&plan, &[&before[..], &behind[..]].concat(), &[1, 2, 4], "alone")
+        let alone = |own: Group| {
+            let groups = [
+                Group::over(0, 0, 3_000),
+                Group::over(0, 6_000, 9_000),
+                own,
+                Group::over(2, 230_000, 250_000),
+                Group::over(2, 260_000, 280_000),
+            ];
+            term(&plan, &groups, &[1, 2, 4], "alone")
         };
         assert!(alone(result(256_000, 240_000)) == 0.0);
         assert!(alone(result(18_000, 2_000)) > 2.0);
@@ -285,15 +281,28 @@ mod tests {
     #[test]
     fn who_is_on_the_next_loop_as_soon_as_it_has_left_one_is_long() {
         let plan = Plan::looped(&[0.0, 20.0]);
-        let weighed = |gross_kg: i64| {
-            let reading = Reading::Weight { gross_kg, axles_kg: None, stable: true, mode: WeighMode::Static };
-            (1, Group::sample(&[(31_000, reading)]))
-        };
         let size = |gross_kg: i64, came: u64| {
-            let groups = [(0, over(10_000, 25_000)), (1, over(came, 40_000)), weighed(gross_kg)];
+            let groups =
+                [Group::over(0, 10_000, 25_000), Group::over(1, came, 40_000), weighed(1, 31_000, gross_kg)];
             term(&plan, &groups, &[0, 1], "size")
         };
         assert!(size(1_500, 25_100) > 2.0, "a car of 15 m");
         assert!(size(30_000, 25_100) == 0.0 && size(1_500, 27_000) == 0.0);
+    }
+
+    #[test]
+    fn how_long_a_vehicle_was_in_a_portal_tells_a_car_from_a_lorry() {
+        let plan = Plan::with(&[0.0, 25.0, 48.0], |station| match station {
+            1 => ReadingKind::Radiation,
+            2 => ReadingKind::Weight,
+            _ => ReadingKind::Presence,
+        });
+        let class = |duration_ms: u64, gross_kg: i64| {
+            let groups =
+                [Group::over(0, 0, 3_000), result(12_000, duration_ms), weighed(2, 30_000, gross_kg)];
+            term(&plan, &groups, &[0, 1, 2], "class")
+        };
+        assert!(class(6_000, 1_500) > class(1_200, 1_500) + 0.5, "a car");
+        assert!(class(1_200, 38_000) > class(6_000, 38_000) + 0.5, "a lorry");
     }
 }
