@@ -9,6 +9,7 @@ use crate::deciding::refusal;
 use crate::lane::LaneState;
 use crate::plan::Plan;
 use crate::sightings::Sightings;
+use crate::traces::Traces;
 use crate::{
     Checkpoint, Decision, Effect, Input, LaneId, OpenPassage, OrphanReport, PassageId, PassageState,
     StationId,
@@ -230,7 +231,7 @@ impl LaneState {
     }
 
     /// After a restart of the machine its monotonic clock has begun anew: nothing that was open can go on.
-    fn notice_boot(&mut self, plan: &Plan, now: &Stamp, out: &mut Vec<Effect>) {
+    pub fn notice_boot(&mut self, plan: &Plan, now: &Stamp, out: &mut Vec<Effect>) {
         if self.anchor.as_ref().is_none_or(|anchor| anchor.boot == now.boot) {
             return;
         }
@@ -254,6 +255,8 @@ impl LaneState {
         for group in std::mem::take(&mut self.groups) {
             self.orphan_group(plan, group, out);
         }
+        // Their times are of the clock that has ended, or of a lane that has gone.
+        self.traces = Traces::default();
         self.wake_ms = None;
         self.prices.forget();
     }

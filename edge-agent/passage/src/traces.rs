@@ -83,52 +83,62 @@ impl LaneState {
 mod tests {
     use super::*;
     use crate::group::Group;
-    use crate::looking::Home;
-    use crate::scene::Scene;
-    use crate::travel::Travel;
-    use crate::visits::Visits;
-    use interface::Reading;
+    use crate::passage::Passage;
+    use crate::{PassageId, PassageState};
+    use interface::{BootId, Stamp};
     use std::cell::RefCell;
+
+    /// One vehicle stands on the second loop of a lane for five minutes, another one waits behind it.
+    fn waiting() -> (Plan, LaneState) {
+        let mut lane = LaneState { clock_ms: 320_000, ..LaneState::default() };
+        for (number, first, second) in
+            [(1, (0, 3_000), (10_000, 300_000)), (2, (6_000, 9_000), (306_000, 310_000))]
+        {
+            for (station, (from, to)) in [(0, first), (1, second)] {
+                let mut group = Group::over(station, from, to);
+                group.owner = Some(number);
+                lane.groups.push(group);
+            }
+            let id = PassageId(number.to_string());
+            let state = PassageState::Collecting;
+            lane.passages.push(Passage::new(number, id, state, Stamp::default(), first.0, lane.clock_ms));
+        }
+        (Plan::looped(&[0.0, 40.0]), lane)
+    }
 
     #[test]
     fn to_have_waited_behind_one_who_is_forgotten_costs_no_more_than_before() {
-        let plan = Plan::looped(&[0.0, 40.0]);
-        let travel = Travel::default();
-        // The one before stands on the second loop for five minutes, this one waits behind it.
-        let spans = [(0, 0, 3_000), (0, 6_000, 9_000), (1, 10_000, 300_000), (1, 306_000, 310_000)];
-        let groups = spans.map(|(station, from, to)| {
-            let edges =
-                [(from, Reading::Presence { occupied: true }), (to, Reading::Presence { occupied: false })];
-            let mut group = Group::sample(&edges);
-            group.track.station = station;
-            group
-        });
-        let cost = |there: &[usize], traces: &Traces| {
+        let (plan, mut lane) = waiting();
+        let cost = |lane: &LaneState| {
             let prices = RefCell::default();
-            let mut scene = Scene::new(&plan, &travel, 320_000, &groups, &|_, _| None, &|_, _| 0, &prices);
-            scene.traces = Some(traces);
-            for station in 0..2 {
-                let here = |index: &&usize| spans.get(**index).is_some_and(|(at, ..)| *at == station);
-                let chosen: Vec<usize> = there.iter().filter(here).copied().collect();
-                let visits = Visits::of(&groups, &chosen, 320_000, &|_, _| 0.0);
-                scene.add(station * 3, visits, &[Home::default(); 4]);
-            }
-            scene.ready();
-            let own: Vec<usize> = (0..scene.seen.len())
-                .filter(|visit| {
-                    scene.at(*visit).is_some_and(|seen| matches!(seen.span.from, 6_000 | 306_000))
-                })
-                .collect();
-            scene.cost(&own, false)
+            let scene = lane.scene(&plan, Some(0), &prices).unwrap();
+            let own = |visit: &usize| scene.at(*visit).is_some_and(|seen| seen.owner == Some(2));
+            scene.cost(&(0..scene.seen.len()).filter(own).collect::<Vec<_>>(), false)
         };
-        let mut traces = Traces::default();
-        let before = cost(&[0, 1, 2, 3], &traces);
-        assert!(cost(&[1, 3], &traces) > before + 2.0);
-        for (station, from, to) in [(0, 0, 3_000), (1, 10_000, 300_000)] {
-            traces.add(Trace { post: station * 3, from, to, by_presence: true, sure: (true, true) });
-        }
-        let after = cost(&[1, 3], &traces);
+        let before = cost(&lane);
+        lane.forget(&plan, 0, &mut Vec::new());
+        assert_eq!(lane.passages.len(), 1);
+        let after = cost(&lane);
         assert!((after - before).abs() < 1e-9, "{before} {after}");
+        lane.traces = Traces::default();
+        assert!(cost(&lane) > before + 2.0);
+    }
+
+    #[test]
+    fn who_drove_against_the_direction_leaves_no_trace_and_nobody_does_from_boot_to_boot() {
+        let (plan, mut lane) = waiting();
+        if let Some(first) = lane.passages.first_mut() {
+            first.against = true;
+        }
+        lane.forget(&plan, 0, &mut Vec::new());
+        assert_eq!(lane.traces, Traces::default());
+        lane.forget(&plan, 0, &mut Vec::new());
+        assert_ne!(lane.traces, Traces::default());
+        // The monotonic clock begins anew: times of before say nothing any more.
+        lane.anchor = Some(Stamp::default());
+        let boot = Stamp { boot: BootId("next".into()), ..Stamp::default() };
+        lane.notice_boot(&plan, &boot, &mut Vec::new());
+        assert_eq!(lane.traces, Traces::default());
     }
 
     #[test]
