@@ -4,7 +4,7 @@ use interface::{ReadingKind, View};
 
 use crate::group::Mark;
 use crate::lane::LaneState;
-use crate::length_class;
+use crate::length_class::{self, NOTHING};
 use crate::plan::Plan;
 use crate::scoring::{Span, seconds};
 use crate::visits::span_of;
@@ -85,13 +85,13 @@ impl LaneState {
         }
         let measured =
             self.groups.iter().filter(|group| group.owner == Some(number)).map(length_class::measured);
-        let odds = measured.fold([0.0; 2], length_class::both);
-        for (post, noticed) in seen() {
-            let span = &noticed.span;
-            if length_class::tells(span, noticed.kinds.contains(&ReadingKind::Radiation)) {
-                self.travel.classes.learn(post, seconds(span.from, span.to), odds);
-            }
-        }
+        let odds = measured.fold(NOTHING, length_class::both);
+        let told = seen().filter(|(_, noticed)| {
+            length_class::tells(&noticed.span, noticed.kinds.contains(&ReadingKind::Radiation))
+        });
+        let times: Vec<(usize, f64)> =
+            told.map(|(post, noticed)| (post, seconds(noticed.span.from, noticed.span.to))).collect();
+        self.travel.classes.learn(&times, odds);
         for (post, noticed) in seen() {
             if noticed.views != [false; 2] {
                 self.travel.count_views(post, noticed.views);

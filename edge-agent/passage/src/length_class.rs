@@ -1,72 +1,118 @@
-//! Cars and lorries: what was measured of a vehicle says which it is, and so does how long it was over a loop, or in a portal.
-//! How long either kind is there the lane teaches. So a chain of vehicles that is shifted by one costs more, though nobody has a name.
+//! How long a vehicle is: what was measured of it says that, and how long it was over a loop, or in a portal, says it, too. How
+//! fast vehicles pass there the lane teaches (`passing`). So a chain of vehicles that is shifted by one costs more, though nobody
+//! has a name.
 
 use interface::{Reading, ReadingKind};
 use serde::{Deserialize, Serialize};
 
 use crate::group::Group;
+use crate::passing::{Density, Speeds};
 use crate::scoring::Span;
-use crate::size::{HEAVY, LIGHT, MANY_AXLES};
 
-/// What is shorter is a car or a van, what is longer a lorry, millimetres.
-const SHORT_MM: u32 = 6_500;
-const LONG_MM: u32 = 9_000;
-/// What it costs to be measured as the other class, nats.
-const OTHERWISE: f64 = 4.0;
-/// Where times over a loop are told apart, seconds: each bound is about 1.4 times the one before.
-const BOUNDS_S: [f64; 9] = [0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 16.0];
-const BINS: usize = BOUNDS_S.len() + 1;
-/// How often what is no vehicle is over a loop for so long: people, animals and carts, loops that stutter.
-const NO_VEHICLE: [f64; 4] = [0.35, 0.2, 0.2, 0.2];
-/// What is believed of cars and lorries before any was measured: 4 to 6 m and 7 to 18 m over a loop of 2 m at 2 to 9 m/s, and some
-/// that stand. Counts as so many vehicles.
-const BELIEVED: [[f64; BINS]; 2] =
-    [[0.5, 2.0, 3.0, 3.0, 1.5, 1.0, 0.7, 0.7, 1.0, 1.6], [0.1, 0.2, 0.5, 1.4, 2.2, 2.6, 2.2, 1.6, 1.7, 2.5]];
-/// What all loops of the lane have taught is believed of each as much as this many vehicles.
-const BELIEF: f64 = 8.0;
+/// Classes of length.
+pub(crate) const CLASSES: usize = 5;
+
+/// What vehicles of a class are like.
+struct Class {
+    /// How long they are, and how far that spreads, metres.
+    length_m: (f64, f64),
+    /// Their median mass, kilograms, and the standard deviation of its logarithm, between empty and full.
+    kilograms: (f64, f64),
+    /// How often they have 2, 3, 4, and more axles.
+    axles: [f64; 4],
+    /// How often they come, before the lane has taught it.
+    share: f64,
+}
+
+/// Cars; vans and light lorries; rigid lorries; buses and long lorries; tractors with a trailer.
+const LIKE: [Class; CLASSES] = [
+    Class { length_m: (4.5, 0.5), kilograms: (1_700.0, 0.35), axles: [1.0, 0.03, 0.02, 0.01], share: 0.3 },
+    Class { length_m: (6.2, 0.8), kilograms: (3_200.0, 0.5), axles: [0.9, 0.06, 0.03, 0.01], share: 0.1 },
+    Class { length_m: (8.5, 1.3), kilograms: (11_000.0, 0.6), axles: [0.6, 0.3, 0.08, 0.02], share: 0.15 },
+    Class { length_m: (12.0, 1.2), kilograms: (15_000.0, 0.45), axles: [0.5, 0.4, 0.08, 0.02], share: 0.1 },
+    Class { length_m: (16.3, 1.7), kilograms: (26_000.0, 0.5), axles: [0.02, 0.05, 0.18, 0.75], share: 0.35 },
+];
+/// The most that one measurement speaks against a class, nats.
+const OTHERWISE: f64 = 4.5;
+/// What shows more before it has settled is no car and no van, kilograms.
+const HEAVY_KG: i64 = 9_000;
+/// How many vehicles' worth is believed of how often they come.
+const BELIEVED: f64 = 10.0;
 /// Counts are halved when they come to this.
 const COUNTED: f64 = 400.0;
 /// How much each time counts: those of one vehicle are alike because its driver is.
 const WEIGHT: f64 = 0.7;
-/// The most that classes speak for and against a course, nats.
+/// The most that lengths speak for and against a course, nats.
 const MOST: (f64, f64) = (3.0, 6.0);
+/// Where times are told apart: from the least on, seconds, each by so much above the one before.
+const LEAST_S: f64 = 0.2;
+const LONGER: f64 = 1.15;
+const TIMES: usize = 56;
+/// How long people, animals and carts are over a loop, and how long it stutters: median, seconds, and spread of the logarithm.
+const NO_VEHICLE: (f64, f64) = (0.8, 0.7);
 
-/// Log-likelihoods of something for a car and for a lorry.
-pub(crate) type Odds = [f64; 2];
+/// Log-likelihoods of something for each class.
+pub(crate) type Odds = [f64; CLASSES];
+/// What says nothing.
+pub(crate) const NOTHING: Odds = [0.0; CLASSES];
 
-const A_CAR: Odds = [0.0, -OTHERWISE];
-const A_LORRY: Odds = [-OTHERWISE, 0.0];
-/// A vehicle has the same plate at both ends, as cars have and one lorry in four: those without a trailer.
-pub(crate) const ENDS_ALIKE: Odds = [0.0, -1.4];
+const CARRIES_CONTAINER: Odds = [-OTHERWISE, -OTHERWISE, -1.0, -3.0, 0.0];
+const HEAVY: Odds = [-OTHERWISE, -OTHERWISE, 0.0, 0.0, 0.0];
+/// A vehicle has the same plate at both ends, as all have but those that draw a trailer.
+pub(crate) const ENDS_ALIKE: Odds = [0.0, 0.0, 0.0, 0.0, -2.5];
 /// It has another one behind: it draws a trailer, as one car in thirty does, or was misread.
-pub(crate) const ENDS_DIFFER: Odds = [-3.5, 0.0];
+pub(crate) const ENDS_DIFFER: Odds = [-3.5, -3.0, -2.0, -3.0, 0.0];
 
 /// What several measurements of one vehicle say together: the same thing twice says no more.
 pub(crate) fn both(one: Odds, other: Odds) -> Odds {
-    [one[0].min(other[0]), one[1].min(other[1])]
+    std::array::from_fn(|class| one[class].min(other[class]))
 }
 
-/// What a group says by what it has measured; zeros if nothing.
+/// What a group says by what it has measured.
 pub(crate) fn measured(group: &Group) -> Odds {
     if group.track.kind == ReadingKind::Container {
-        return A_LORRY;
+        return CARRIES_CONTAINER;
     }
     let each = group.items.iter().map(|item| match &item.observation.reading {
         Reading::Weight { gross_kg, axles_kg, stable, .. } => {
-            let axles = axles_kg.as_ref().map_or(0, Vec::len);
-            if *gross_kg > HEAVY.0 || axles >= MANY_AXLES.0 {
-                A_LORRY
-            } else if *stable && *gross_kg < LIGHT.0 {
-                A_CAR
-            } else {
-                [0.0; 2]
-            }
+            let axles = axles_kg.as_ref().map_or(NOTHING, |axles| with_axles(axles.len()));
+            both(axles, weighed(*gross_kg, *stable))
         }
-        Reading::Dimensions { length_mm, .. } if *length_mm < SHORT_MM => A_CAR,
-        Reading::Dimensions { length_mm, .. } if *length_mm > LONG_MM => A_LORRY,
-        _ => [0.0; 2],
+        Reading::Dimensions { length_mm, .. } => {
+            let length_m = f64::from(*length_mm) / 1000.0;
+            relative(|like| off(length_m, like.length_m) - like.length_m.1.ln())
+        }
+        _ => NOTHING,
     });
-    each.fold([0.0; 2], both)
+    each.fold(NOTHING, both)
+}
+
+fn weighed(gross_kg: i64, stable: bool) -> Odds {
+    if !stable {
+        return if gross_kg > HEAVY_KG { HEAVY } else { NOTHING };
+    }
+    // Exact: far below 2^52.
+    #[allow(clippy::cast_precision_loss)]
+    let kilograms = (gross_kg.max(1) as f64).ln();
+    relative(|like| off(kilograms, (like.kilograms.0.ln(), like.kilograms.1)) - like.kilograms.1.ln())
+}
+
+fn with_axles(count: usize) -> Odds {
+    if count < 2 {
+        return NOTHING;
+    }
+    relative(|like| like.axles.get(count - 2).or(like.axles.last()).copied().unwrap_or(1.0).ln())
+}
+
+fn off(at: f64, (middle, spread): (f64, f64)) -> f64 {
+    -0.5 * ((at - middle) / spread).powi(2)
+}
+
+/// Log-likelihoods beside the greatest of them.
+fn relative(of: impl Fn(&Class) -> f64) -> Odds {
+    let each = LIKE.each_ref().map(of);
+    let best = each.iter().copied().fold(f64::MIN, f64::max);
+    each.map(|odds| (odds - best).max(-OTHERWISE))
 }
 
 /// Whether it is known how long a vehicle was at a post: by its loop, or by the portal that `radiation` is of.
@@ -74,120 +120,93 @@ pub(crate) fn tells(span: &Span, radiation: bool) -> bool {
     if span.by_presence { !span.open && span.sure == (true, true) } else { radiation && span.to > span.from }
 }
 
-/// How many cars and lorries were over a loop for how long.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Counts {
-    times: [[f64; BINS]; 2],
-}
-
-impl Counts {
-    fn of(&self, class: usize) -> f64 {
-        self.times.get(class).map_or(0.0, |times| times.iter().sum())
-    }
-
-    fn add(&mut self, class: usize, bin: usize) {
-        if let Some(count) = self.times.get_mut(class).and_then(|times| times.get_mut(bin)) {
-            *count += 1.0;
-        }
-        if self.of(0) + self.of(1) >= COUNTED {
-            self.times = self.times.map(|times| times.map(|count| count / 2.0));
-        }
-    }
-
-    /// How often a class has a time of this bin; a time of the bins beside it is nearly that.
-    fn share(&self, class: usize, bin: usize) -> f64 {
-        let (Some(times), Some(believed)) = (self.times.get(class), BELIEVED.get(class)) else { return 0.0 };
-        let count = |bin: usize| Some(times.get(bin)? + believed.get(bin)?);
-        let at = |bin: Option<usize>| bin.and_then(count).unwrap_or(0.0);
-        let smooth = 0.5 * at(Some(bin)) + 0.25 * (at(bin.checked_sub(1)) + at(bin.checked_add(1)));
-        #[allow(clippy::cast_precision_loss)]
-        let even = 1.0 / BINS as f64;
-        (smooth + even) / (self.of(class) + believed.iter().sum::<f64>() + 1.0)
-    }
-}
-
-/// What a lane has learned of times over its loops.
+/// What a lane has learned of how long its vehicles are and how fast they pass.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LengthClasses {
-    all: Counts,
-    posts: Vec<(usize, Counts)>,
-}
-
-fn bin(seconds: f64) -> usize {
-    BOUNDS_S.iter().take_while(|bound| **bound <= seconds).count()
+    #[serde(default)]
+    came: [f64; CLASSES],
+    #[serde(default)]
+    speeds: Speeds,
+    #[serde(default)]
+    speeds_at: Vec<(usize, Speeds)>,
 }
 
 impl LengthClasses {
-    /// A vehicle of which this was measured was over the loop of a post for so long.
-    pub fn learn(&mut self, post: usize, seconds: f64, odds: Odds) {
-        let class = usize::from(odds[1] > odds[0]);
-        if (odds[0] - odds[1]).abs() < OTHERWISE / 2.0 {
-            return;
+    /// A vehicle of which this was measured was at these posts for so long, seconds.
+    pub fn learn(&mut self, times: &[(usize, f64)], measured: Odds) {
+        let table = self.table(times.iter().map(|(post, _)| post + 1).max().unwrap_or(0));
+        let mut together = Together::default();
+        together.add(Some(table.measured(measured)));
+        for (post, seconds) in times {
+            together.add(table.over(*post, *seconds));
         }
-        self.all.add(class, bin(seconds));
-        match self.posts.iter_mut().find(|(known, _)| *known == post) {
-            Some((_, counts)) => counts.add(class, bin(seconds)),
-            None => {
-                let mut counts = Counts::default();
-                counts.add(class, bin(seconds));
-                self.posts.push((post, counts));
+        let all = any(together.all, table.prior);
+        let probability: Odds =
+            std::array::from_fn(|class| (together.all[class] - all).exp() * table.prior[class]);
+        for (came, probability) in self.came.iter_mut().zip(probability) {
+            *came += probability;
+        }
+        if self.came.iter().sum::<f64>() >= COUNTED {
+            self.came = self.came.map(|count| count / 2.0);
+        }
+        for (post, seconds) in times {
+            let known = self.speeds_at.iter().position(|(known, _)| known == post);
+            let index = known.unwrap_or_else(|| {
+                self.speeds_at.push((*post, Speeds::default()));
+                self.speeds_at.len() - 1
+            });
+            for (like, probability) in LIKE.iter().zip(probability) {
+                self.speeds.add(like.length_m.0, *seconds, probability);
+                if let Some((_, speeds)) = self.speeds_at.get_mut(index) {
+                    speeds.add(like.length_m.0, *seconds, probability);
+                }
             }
         }
     }
 
-    /// How often a car, and a lorry, is over the loop of a post for so long.
-    fn shares(&self, post: usize, bin: usize) -> [f64; 2] {
-        let own = self.posts.iter().find(|(known, _)| *known == post).map(|(_, counts)| counts);
-        let share = |class: usize| {
-            let usual = self.all.share(class, bin);
-            own.map_or(usual, |own| {
-                let of = own.of(class);
-                (own.share(class, bin) * of + usual * BELIEF) / (of + BELIEF)
-            })
-        };
-        [share(0), share(1)]
+    fn prior(&self) -> Odds {
+        let all = self.came.iter().sum::<f64>() + BELIEVED;
+        std::array::from_fn(|class| (self.came[class] + BELIEVED * LIKE[class].share) / all)
     }
 
-    /// What a time over the loop of a post says, relative to how often such times are.
-    pub fn over(&self, post: usize, seconds: f64) -> Odds {
-        let [light, heavy] = self.shares(post, bin(seconds));
-        let prior = self.prior();
-        let any = light * prior[0] + heavy * prior[1];
-        [WEIGHT * (light / any).ln(), WEIGHT * (heavy / any).ln()]
-    }
-
-    fn prior(&self) -> [f64; 2] {
-        let light = (self.all.of(0) + 5.0) / (self.all.of(0) + self.all.of(1) + 10.0);
-        [light, 1.0 - light]
-    }
-
-    /// What every time over the loops of so many posts says.
+    /// What every time at so many posts says.
     pub fn table(&self, posts: usize) -> Table {
         let prior = self.prior();
-        let start = |bin: usize| bin.checked_sub(1).and_then(|at| BOUNDS_S.get(at)).copied().unwrap_or(0.0);
-        let over = |post: usize| std::array::from_fn(|bin| Evidence::of(self.over(post, start(bin)), prior));
-        let brief = |post: usize| {
-            std::array::from_fn(|bin| {
-                let [light, heavy] = self.shares(post, bin);
-                let vehicle = light * prior[0] + heavy * prior[1];
-                NO_VEHICLE.get(bin).map_or(0.0, |share| (share / vehicle).ln().max(0.0))
-            })
+        let lane = Density::of_lane(&self.speeds);
+        let density = |post: usize| {
+            let own = self.speeds_at.iter().find(|(known, _)| *known == post);
+            own.map_or_else(|| lane.clone(), |(_, speeds)| lane.of_post(speeds))
         };
-        Table {
-            prior,
-            brief: (0..posts).map(brief).collect(),
-            over: (0..posts).map(over).collect(),
-            car: Evidence::of(A_CAR, prior),
-            lorry: Evidence::of(A_LORRY, prior),
-        }
+        let at = |post: usize| {
+            let density = density(post);
+            std::array::from_fn(|time| Time::of(&density, start(time) * LONGER.sqrt(), prior))
+        };
+        Table { prior, times: (0..posts).map(at).collect() }
     }
 
     /// Follows a change of the layout.
     pub fn renumber(&mut self, new: impl Fn(usize) -> usize) {
-        for (post, _) in &mut self.posts {
+        for (post, _) in &mut self.speeds_at {
             *post = new(*post);
         }
     }
+}
+
+/// When a time begins, seconds.
+fn start(time: usize) -> f64 {
+    // Few.
+    #[allow(clippy::cast_precision_loss)]
+    let steps = time as f64;
+    LEAST_S * (LONGER.ln() * steps).exp()
+}
+
+/// The time that so many seconds are of.
+fn time(seconds: f64) -> usize {
+    let steps = (seconds.max(LEAST_S) / LEAST_S).ln() / LONGER.ln();
+    // Not negative, and saturates.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let time = steps as usize;
+    time.min(TIMES - 1)
 }
 
 /// Something that says which class a vehicle is of, and how likely that is of any vehicle, as a logarithm.
@@ -198,13 +217,32 @@ pub(crate) struct Evidence {
 }
 
 impl Evidence {
-    fn of(odds: Odds, prior: [f64; 2]) -> Self {
+    fn of(odds: Odds, prior: Odds) -> Self {
         Self { odds, any: any(odds, prior) }
     }
 }
 
-fn any(odds: Odds, prior: [f64; 2]) -> f64 {
-    (prior[0] * odds[0].exp() + prior[1] * odds[1].exp()).ln()
+fn any(odds: Odds, prior: Odds) -> f64 {
+    odds.iter().zip(prior).map(|(odds, prior)| prior * odds.exp()).sum::<f64>().ln()
+}
+
+/// What it says that a vehicle was at a post for some time.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    evidence: Evidence,
+    /// How much it speaks for its having been no vehicle that was there, nats.
+    brief: f64,
+}
+
+impl Time {
+    fn of(density: &Density, seconds: f64, prior: Odds) -> Self {
+        let likely = LIKE.each_ref().map(|like| density.of(like.length_m.0, seconds));
+        let vehicle: f64 = likely.iter().zip(prior).map(|(likely, prior)| likely * prior).sum();
+        let none = off(seconds.ln(), (NO_VEHICLE.0.ln(), NO_VEHICLE.1)).exp()
+            / (NO_VEHICLE.1 * std::f64::consts::TAU.sqrt());
+        let odds = likely.map(|likely| WEIGHT * likely.ln());
+        Self { evidence: Evidence::of(odds, prior), brief: (none / vehicle).ln().max(0.0) }
+    }
 }
 
 /// Evidence of one vehicle.
@@ -217,39 +255,36 @@ pub(crate) struct Together {
 impl Together {
     pub fn add(&mut self, evidence: Option<Evidence>) {
         let Some(Evidence { odds, any }) = evidence else { return };
-        self.all = [self.all[0] + odds[0], self.all[1] + odds[1]];
+        self.all = std::array::from_fn(|class| self.all[class] + odds[class]);
         self.each += any;
     }
 }
 
-/// What every time over a loop says, worked out: courses are priced much more often than anything is learned.
+/// What every time at every post says, worked out: courses are priced much more often than anything is learned.
 #[derive(Debug)]
 pub(crate) struct Table {
-    prior: [f64; 2],
-    over: Vec<[Evidence; BINS]>,
-    brief: Vec<[f64; BINS]>,
-    car: Evidence,
-    lorry: Evidence,
+    prior: Odds,
+    times: Vec<[Time; TIMES]>,
 }
 
 impl Table {
+    fn time(&self, post: usize, seconds: f64) -> Option<&Time> {
+        self.times.get(post)?.get(time(seconds))
+    }
+
     /// What a time over the loop of a post says.
     pub fn over(&self, post: usize, seconds: f64) -> Option<Evidence> {
-        self.over.get(post)?.get(bin(seconds)).copied()
+        self.time(post, seconds).map(|time| time.evidence)
     }
 
     /// What a time over the loop of a post speaks for its having been no vehicle that was there, nats.
     pub fn brief(&self, post: usize, seconds: f64) -> f64 {
-        self.brief.get(post).and_then(|brief| brief.get(bin(seconds))).copied().unwrap_or(0.0)
+        self.time(post, seconds).map_or(0.0, |time| time.brief)
     }
 
     /// What measurements say.
     pub fn measured(&self, odds: Odds) -> Evidence {
-        match odds {
-            A_CAR => self.car,
-            A_LORRY => self.lorry,
-            _ => Evidence::of(odds, self.prior),
-        }
+        Evidence::of(odds, self.prior)
     }
 
     /// What it costs to say that all of this is of one vehicle, beside its being of several.

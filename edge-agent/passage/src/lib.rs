@@ -52,6 +52,7 @@ mod lifecycle;
 mod looking;
 mod naming;
 mod passage;
+mod passing;
 mod placing;
 mod plan;
 mod plates;

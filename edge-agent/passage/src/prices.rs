@@ -122,7 +122,7 @@ impl Prices {
             most.map(i64::cast_unsigned),
         ];
         let is_there = numbers.iter().map(Option::is_some);
-        let flags = [span.open, span.by_presence, span.sure.0, span.sure.1, seen.away];
+        let flags = [span.open, span.by_presence, span.sure.0, span.sure.1, seen.away, seen.alarm];
         let flags = flags.into_iter().chain(is_there).fold(0, |all, flag| all << 1 | u64::from(flag));
         let mut name = |number: usize| self.text(texts.get(number).copied().unwrap_or_default());
         let mut needs = vec![
@@ -133,9 +133,8 @@ impl Prices {
             u64::from(seen.kinds.0),
             seen.size.least_m.to_bits(),
             seen.size.most_m.to_bits(),
-            seen.odds[0].to_bits(),
-            seen.odds[1].to_bits(),
         ];
+        needs.extend(seen.odds.map(f64::to_bits));
         needs.extend(numbers.map(Option::unwrap_or_default));
         for (view, text, read) in &seen.plates {
             needs.extend([*view as u64, name(*text), read.to_bits()]);

@@ -5,7 +5,7 @@ use interface::ReadingKind;
 
 use crate::alignment::IMPOSSIBLE;
 use crate::kinds::Kinds;
-use crate::length_class::{self, Together};
+use crate::length_class::{self, NOTHING, Together};
 use crate::same_post::{again, changed, close_behind};
 use crate::scene::{Courses, Scene};
 use crate::scoring::{Span, seconds};
@@ -14,6 +14,8 @@ use crate::times::Stop;
 
 /// What remains of what it costs not to be noticed any more for a vehicle that is known to have been sent away.
 const SENT_AWAY: f64 = 0.4;
+/// The same for one that has caused an alarm: one in three or four is sent to inspection.
+const ALARMED: f64 = 0.35;
 /// What it costs at most to say that a vehicle was not noticed at some posts on its way.
 const MISSED: f64 = 6.0;
 /// Two results that a station makes once per vehicle are of two vehicles.
@@ -114,7 +116,7 @@ impl Scene<'_> {
                 last = next;
             }
             size = size.both(here);
-            if measured != [0.0; 2] {
+            if measured != NOTHING {
                 evidence.add(Some(classes.measured(measured)));
             }
             let lasts = seconds(span.from, span.to);
@@ -149,7 +151,13 @@ impl Scene<'_> {
         add("size", size.contradiction());
         add("class", classes.cost(&evidence));
         add("names", self.names(course));
-        let away = if self.visits(course).any(|seen| seen.away) { SENT_AWAY } else { 1.0 };
+        let away = if self.visits(course).any(|seen| seen.away) {
+            SENT_AWAY
+        } else if self.visits(course).any(|seen| seen.alarm) {
+            ALARMED
+        } else {
+            1.0
+        };
         SoFar { cost, until, last: before.map(|stop| (stop.post, stop.span)), away, against: false }
     }
 

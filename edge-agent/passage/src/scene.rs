@@ -9,7 +9,7 @@ use interface::{ReadingKind, View};
 use crate::group::{Group, Mark};
 use crate::kinds::Kinds;
 use crate::learned::Learned;
-use crate::length_class::{self, Odds};
+use crate::length_class::{self, NOTHING, Odds};
 use crate::looking::Home;
 use crate::plan::Plan;
 use crate::plates::read_well;
@@ -44,6 +44,8 @@ pub(crate) struct Seen {
     pub owner: Option<u64>,
     /// Its vehicle has been sent out of the lane, or has turned round: it is not expected further on.
     pub away: bool,
+    /// An alarm was raised by what was measured: its vehicle is likely to be sent out of the lane.
+    pub alarm: bool,
     /// When the vehicle before left the post, as far as is known.
     pub blocked: Option<u64>,
     /// When the loop of the post was left before, if that and that it was reached now are sure.
@@ -191,6 +193,7 @@ impl<'a> Scene<'a> {
                 lock: members().find_map(|home| home.lock),
                 tie: members().find_map(|home| home.tie),
                 owner: members().find_map(|home| home.whose),
+                alarm: false,
                 away: members().find(|home| home.whose.is_some()).is_some_and(|home| home.away),
                 members: visit.members.clone(),
                 blocked: before.left,
@@ -203,7 +206,7 @@ impl<'a> Scene<'a> {
                 kinds: Kinds::default(),
                 size: Size::default(),
                 weighed: Weighed::default(),
-                odds: [0.0; 2],
+                odds: NOTHING,
                 plates: Vec::new(),
                 keys: Vec::new(),
             };
@@ -273,7 +276,8 @@ impl<'a> Scene<'a> {
         seen.kinds = Kinds::default();
         seen.size = Size::default();
         seen.weighed = Weighed::default();
-        seen.odds = [0.0; 2];
+        seen.odds = NOTHING;
+        seen.alarm = false;
         seen.plates.clear();
         seen.keys.clear();
         for group in told {
@@ -310,6 +314,7 @@ impl<'a> Scene<'a> {
         }
         seen.size = seen.size.both(Size::of(group, self.travel.fast_m_s()));
         seen.weighed = seen.weighed.both(Weighed::of(group));
+        seen.alarm |= group.is_alarm();
         seen.odds = length_class::both(seen.odds, length_class::measured(group));
         match &group.mark {
             Mark::Plate { text, view, .. } if !group.is_lettering() => {
