@@ -41,6 +41,7 @@ mod doubts;
 mod engine;
 mod group;
 mod halves;
+mod heard;
 mod identity;
 mod kinds;
 mod lane;

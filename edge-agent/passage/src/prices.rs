@@ -144,6 +144,8 @@ impl Prices {
         for (kind, text) in &seen.keys {
             needs.extend([*kind as u64, name(*text)]);
         }
+        needs.push(u64::MAX);
+        needs.extend(seen.tags.iter().map(|text| name(*text)));
         needs
     }
 }

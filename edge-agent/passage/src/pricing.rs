@@ -151,6 +151,7 @@ impl Scene<'_> {
         add("size", size.contradiction());
         add("class", classes.cost(&evidence));
         add("names", self.names(course));
+        add("tags", self.tags(course));
         let away = if self.visits(course).any(|seen| seen.away) {
             SENT_AWAY
         } else if self.visits(course).any(|seen| seen.alarm) {

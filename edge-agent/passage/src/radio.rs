@@ -22,7 +22,7 @@ pub(crate) const LOOSE_ALARM_MARGIN: f64 = 4.5;
 const INERTIA: f64 = 0.3;
 
 /// Vehicles of a lane are heard within this much of each other, dB.
-const WEAKER_DB: f64 = 7.0;
+pub(crate) const WEAKER_DB: f64 = 7.0;
 
 /// What other readers that heard the same name say at most against a vehicle, nats: it may have come again.
 const ELSEWHERE: f64 = 8.0;

@@ -67,6 +67,8 @@ pub(crate) struct Seen {
     pub odds: Odds,
     pub plates: Vec<(View, usize, f64)>,
     pub keys: Vec<(ReadingKind, usize)>,
+    /// Tags that were heard when it was there.
+    pub tags: Vec<usize>,
 }
 
 impl Seen {
@@ -209,6 +211,7 @@ impl<'a> Scene<'a> {
                 odds: NOTHING,
                 plates: Vec::new(),
                 keys: Vec::new(),
+                tags: Vec::new(),
             };
             self.tell_all(&mut seen);
             before.pass(&seen.span, looped);
@@ -225,6 +228,7 @@ impl<'a> Scene<'a> {
 
     /// To be called when all visits are there, before anything is priced.
     pub fn ready(&mut self) {
+        self.hear();
         let at = |post: usize| {
             let from = self.seen.partition_point(|seen| seen.post < post);
             let to = self.seen.partition_point(|seen| seen.post <= post);
@@ -330,7 +334,12 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn text(&mut self, text: &'a str) -> usize {
+    /// All groups of the lane.
+    pub fn groups(&self) -> &'a [Group] {
+        self.groups
+    }
+
+    pub(crate) fn text(&mut self, text: &'a str) -> usize {
         let known = self.texts.iter().position(|known| *known == text);
         known.unwrap_or_else(|| {
             self.texts.push(text);

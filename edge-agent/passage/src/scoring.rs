@@ -183,7 +183,7 @@ fn silent(at: u64, span: &Span) -> f64 {
 }
 
 /// What it costs that the tag of a vehicle which was on the loop like this was heard first, and well for the last time, then.
-fn behind_windscreen(first: u64, at: u64, span: &Span) -> f64 {
+pub(crate) fn behind_windscreen(first: u64, at: u64, span: &Span) -> f64 {
     let early = seconds(at, span.from).max(0.0);
     let late = if span.open { 0.0 } else { seconds(span.to, at).max(0.0) };
     // It was there already, and heard only then.

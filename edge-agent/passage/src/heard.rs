@@ -1,0 +1,89 @@
+//! Tags that were heard when a vehicle was at a station are names of it: those of two readers tie its visits together. Radio hears
+//! vehicles that are elsewhere, so only what fits one visit clearly better than any other of the station is taken for its own.
+
+use interface::ReadingKind;
+
+use crate::group::{Group, Mark};
+use crate::plan::Plan;
+use crate::scene::{Scene, Seen};
+use crate::scoring::{behind_windscreen, seconds};
+
+/// What fits a visit worse is of none, and by how much less another one must fit, nats.
+const FITS: f64 = 4.0;
+const CLEARLY: f64 = 1.5;
+/// A tag is heard from so long before a plate is read to so long after it, where no loop tells when its vehicle was there,
+/// seconds; what a second more costs, and a second within.
+const AROUND_S: (f64, f64) = (6.0, 5.0);
+const FURTHER: f64 = 0.5;
+const WITHIN: f64 = 0.15;
+/// What it says that a vehicle was heard by two readers by one name, and by two names: it can have two tags.
+const SAME: f64 = -6.0;
+const OTHER: f64 = 2.5;
+
+impl Scene<'_> {
+    /// Finds out which tags are of which visits.
+    pub(crate) fn hear(&mut self) {
+        let groups = self.groups();
+        for group in groups.iter().filter(|group| group.track.kind == ReadingKind::Tag) {
+            let Mark::Key { key, good_ms, .. } = &group.mark else { continue };
+            if self.is_weak(group) {
+                continue;
+            }
+            let Some(visit) = self.heard_at(group, *good_ms) else { continue };
+            let text = self.text(key);
+            if let Some(seen) = self.seen.get_mut(visit)
+                && !seen.tags.contains(&text)
+            {
+                seen.tags.push(text);
+            }
+        }
+    }
+
+    fn is_weak(&self, group: &Group) -> bool {
+        let Mark::Key { best_dbm: Some(best), .. } = &group.mark else { return false };
+        let usual = self.travel.signal(self.plan.post_of(&group.track));
+        usual.is_some_and(|usual| *best < usual - crate::radio::WEAKER_DB)
+    }
+
+    /// The visit of its station that a tag fits clearly better than any other.
+    fn heard_at(&self, group: &Group, good_ms: u64) -> Option<usize> {
+        let here = |seen: &Seen| Plan::station_of(seen.post) == group.track.station;
+        let post = self.seen.iter().filter(|seen| here(seen)).map(|seen| seen.post).min()?;
+        let mut best: Option<(f64, usize)> = None;
+        let mut second = f64::INFINITY;
+        for (index, seen) in self.seen.iter().enumerate().filter(|(_, seen)| seen.post == post) {
+            let cost = fits(group, good_ms, seen);
+            if best.is_none_or(|(known, _)| cost < known) {
+                second = best.map_or(second, |(known, _)| known);
+                best = Some((cost, index));
+            } else {
+                second = second.min(cost);
+            }
+        }
+        best.filter(|(cost, _)| *cost < FITS && second - cost > CLEARLY).map(|(_, index)| index)
+    }
+
+    /// What the tags of a course say together.
+    pub(crate) fn tags(&self, course: &[usize]) -> f64 {
+        let mut cost = 0.0;
+        let mut before: Vec<usize> = Vec::new();
+        for seen in self.visits(course).filter(|seen| !seen.tags.is_empty()) {
+            if !before.is_empty() {
+                cost += if seen.tags.iter().any(|tag| before.contains(tag)) { SAME } else { OTHER };
+            }
+            before.extend_from_slice(&seen.tags);
+        }
+        cost
+    }
+}
+
+fn fits(group: &Group, good_ms: u64, seen: &Seen) -> f64 {
+    if seen.span.by_presence {
+        return behind_windscreen(group.first_ms, good_ms, &seen.span);
+    }
+    let early = seconds(group.last_ms, seen.span.from) - AROUND_S.0;
+    let late = seconds(seen.span.to, group.first_ms) - AROUND_S.1;
+    let middle = |from: u64, to: u64| from.midpoint(to);
+    let apart = seconds(middle(seen.span.from, seen.span.to), middle(group.first_ms, group.last_ms)).abs();
+    FURTHER * early.max(late).max(0.0) + WITHIN * apart
+}
