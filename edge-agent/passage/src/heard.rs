@@ -6,16 +6,11 @@ use interface::ReadingKind;
 use crate::group::{Group, Mark};
 use crate::plan::Plan;
 use crate::scene::{Scene, Seen};
-use crate::scoring::{behind_windscreen, seconds};
+use crate::scoring::{behind_windscreen, beside};
 
 /// What fits a visit worse is of none, and by how much less another one must fit, nats.
 const FITS: f64 = 4.0;
 const CLEARLY: f64 = 1.5;
-/// A tag is heard from so long before a plate is read to so long after it, where no loop tells when its vehicle was there,
-/// seconds; what a second more costs, and a second within.
-const AROUND_S: (f64, f64) = (6.0, 5.0);
-const FURTHER: f64 = 0.5;
-const WITHIN: f64 = 0.15;
 /// What it says that a vehicle was heard by two readers by one name, and by two names: it can have two tags.
 const SAME: f64 = -6.0;
 const OTHER: f64 = 2.5;
@@ -48,11 +43,18 @@ impl Scene<'_> {
     /// The visit of its station that a tag fits clearly better than any other.
     fn heard_at(&self, group: &Group, good_ms: u64) -> Option<usize> {
         let here = |seen: &Seen| Plan::station_of(seen.post) == group.track.station;
+        // A loop or a camera tells when a vehicle came.
         let post = self.seen.iter().filter(|seen| here(seen)).map(|seen| seen.post).min()?;
+        if post != Plan::first_post_of(group.track.station)
+            && !self.plan.kinds_of_post(post).any(|kind| kind == ReadingKind::Radiation)
+        {
+            return None;
+        }
+        let lag_s = self.travel.lag_s(group.track.station);
         let mut best: Option<(f64, usize)> = None;
         let mut second = f64::INFINITY;
         for (index, seen) in self.seen.iter().enumerate().filter(|(_, seen)| seen.post == post) {
-            let cost = fits(group, good_ms, seen);
+            let cost = fits(group, good_ms, seen, lag_s);
             if best.is_none_or(|(known, _)| cost < known) {
                 second = best.map_or(second, |(known, _)| known);
                 best = Some((cost, index));
@@ -77,13 +79,9 @@ impl Scene<'_> {
     }
 }
 
-fn fits(group: &Group, good_ms: u64, seen: &Seen) -> f64 {
+fn fits(group: &Group, good_ms: u64, seen: &Seen, lag_s: (f64, f64)) -> f64 {
     if seen.span.by_presence {
         return behind_windscreen(group.first_ms, good_ms, &seen.span);
     }
-    let early = seconds(group.last_ms, seen.span.from) - AROUND_S.0;
-    let late = seconds(seen.span.to, group.first_ms) - AROUND_S.1;
-    let middle = |from: u64, to: u64| from.midpoint(to);
-    let apart = seconds(middle(seen.span.from, seen.span.to), middle(group.first_ms, group.last_ms)).abs();
-    FURTHER * early.max(late).max(0.0) + WITHIN * apart
+    beside(group, seen.span.from, lag_s)
 }

@@ -7,6 +7,7 @@ use crate::lane::LaneState;
 use crate::length_class::{self, NOTHING};
 use crate::plan::Plan;
 use crate::scoring::{Span, seconds};
+use crate::sightings::came_first;
 use crate::visits::span_of;
 
 /// A vehicle that reached a post within this time after the one before had left it was waiting for that one, milliseconds.
@@ -48,6 +49,21 @@ impl LaneState {
             .collect();
         for (post, best_dbm) in heard {
             self.travel.heard(post, best_dbm);
+        }
+        let lags: Vec<(usize, u64, u64)> = self
+            .groups
+            .iter()
+            .filter(|group| {
+                group.owner == Some(number) && group.track.kind == ReadingKind::Tag && !group.doubtful
+            })
+            .filter_map(|group| {
+                let read = came_first(self, plan, number, group.track.station)?;
+                Some((group.track.station, read, group.first_ms))
+            })
+            .collect();
+        for (station, read, heard) in lags {
+            let ms = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
+            self.travel.lagged(station, ms(heard).saturating_sub(ms(read)));
         }
         let own: Vec<Option<Noticed>> =
             (0..plan.posts()).map(|post| self.noticed(plan, number, post)).collect();

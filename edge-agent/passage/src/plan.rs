@@ -144,6 +144,11 @@ impl Plan {
         post / POSTS
     }
 
+    /// The first post of a station.
+    pub fn first_post_of(station: usize) -> usize {
+        station * POSTS
+    }
+
     /// Whether a post sees the rear of vehicles only.
     pub fn is_rear_post(post: usize) -> bool {
         post % POSTS == 2

@@ -62,6 +62,7 @@ impl LaneState {
         for track in tracks {
             let contexts = sightings.contexts(self, plan, track);
             let at_m = plan.position_m(track.station);
+            let lag_s = self.travel.lag_s(track.station);
             for group in self.groups.iter().filter(|group| group.track == *track) {
                 let lock = self.lock_of(group);
                 let pairs = self.passages.iter().zip(&contexts);
@@ -70,7 +71,7 @@ impl LaneState {
                         let cost = if lock == passage.number { 0.0 } else { IMPOSSIBLE };
                         return Fit { cost, time: When::Unknown, identity: None };
                     }
-                    let mut fit = scoring::radio(group, context, at_m);
+                    let mut fit = scoring::radio(group, context, at_m, lag_s);
                     let mine = group.owner == Some(passage.number);
                     if !mine && passage.entries.saturating_add(group.items.len()) > MAX_ENTRIES {
                         fit.cost = IMPOSSIBLE;

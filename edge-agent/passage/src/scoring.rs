@@ -72,6 +72,8 @@ pub(crate) struct Span {
 pub(crate) struct Context<'a> {
     /// At this station.
     pub here: Option<Span>,
+    /// When it came to this station by its front plate or a portal, where no loop tells that, monotonic milliseconds.
+    pub came: Option<u64>,
     pub whereabouts: Whereabouts,
     /// When a later vehicle was further on than this one had been seen.
     pub overtaken: Option<u64>,
@@ -133,7 +135,7 @@ pub(crate) fn seconds(from: u64, to: u64) -> f64 {
 }
 
 /// What it costs to say that a radio contact at `at_m` belongs to the passage of `context`.
-pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
+pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64, lag_s: (f64, f64)) -> Fit {
     let at = group.anchor_ms();
     let time = match &context.here {
         Some(span) if at < span.from => When::Before(seconds(at, span.from)),
@@ -155,7 +157,9 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
         return Fit { cost: IMPOSSIBLE, time, identity: None };
     };
     let stay = context.here.as_ref().filter(|span| span.by_presence);
-    let cost = if group.track.kind == ReadingKind::Seal {
+    let cost = if let Some(read) = context.came.filter(|_| group.track.kind == ReadingKind::Tag) {
+        beside(group, read, lag_s)
+    } else if group.track.kind == ReadingKind::Seal {
         // It is heard all the while: the vehicle was near when it was heard first, too.
         let silent = stay.map_or(0.0, |span| silent(at, span));
         0.6 * good + 0.4 * first + silent + context.size.sealed()
@@ -169,6 +173,16 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64) -> Fit {
     let gone = if context.overtaken.is_some_and(|since| at > since) { GONE } else { 0.0 };
     let named = by_key(group, context);
     Fit { cost: (cost + gone + named).min(IMPOSSIBLE), time, identity: None }
+}
+
+/// What it costs that a tag was heard of the vehicle whose front plate was read first then, where no loop tells.
+pub(crate) fn beside(group: &Group, read: u64, (least_s, most_s): (f64, f64)) -> f64 {
+    let lag = seconds(read, group.first_ms);
+    let off = (least_s - lag).max(lag - most_s).max(0.0);
+    // It was heard still when it was seen.
+    let before = seconds(group.last_ms, read) - 2.0;
+    let within = 0.05 * (lag - least_s.midpoint(most_s)).abs();
+    (0.4 * off + 0.3 * before.max(0.0) + within).min(9.0)
 }
 
 /// A seal is heard of the vehicle that is at the station, and of those behind it: what speaks against its last reception

@@ -1,6 +1,6 @@
 //! Where each passage of a lane has been seen, and when, from the groups it owns.
 
-use interface::ReadingKind;
+use interface::{ReadingKind, View};
 
 use crate::group::{Group, Mark, Track};
 use crate::lane::LaneState;
@@ -125,6 +125,7 @@ impl Sightings {
             .enumerate()
             .map(|(index, passage)| Context {
                 here: self.at(index, track.station).copied(),
+                came: came_first(lane, plan, passage.number, track.station),
                 overtaken: self.overtaken(index),
                 whereabouts: Whereabouts::of(plan, own(passage.number), passage.against),
                 size: size(passage.number),
@@ -132,4 +133,18 @@ impl Sightings {
             })
             .collect()
     }
+}
+
+/// When a passage came to a station without a loop, by its front plate or a portal that tells how long it was there.
+pub(crate) fn came_first(lane: &LaneState, plan: &Plan, number: u64, station: usize) -> Option<u64> {
+    if plan.fitted(station, ReadingKind::Presence) {
+        return None;
+    }
+    let own = || lane.groups.iter().filter(|group| group.owner == Some(number) && group.track.station == station);
+    let plates = own().filter(|group| matches!(group.mark, Mark::Plate { view: View::Front, .. }));
+    // A portal tells how long ago it came.
+    let results = own().filter(|group| {
+        group.track.kind == ReadingKind::Radiation && group.last_ms > group.first_ms
+    });
+    plates.map(|group| group.first_ms).min().or_else(|| results.map(|group| group.first_ms).min())
 }

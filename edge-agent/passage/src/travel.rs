@@ -6,6 +6,7 @@ use interface::ReadingKind;
 use serde::{Deserialize, Serialize};
 
 use crate::length_class::LengthClasses;
+use crate::plan::Plan;
 
 /// Times that are remembered for each way.
 const REMEMBERED: usize = 64;
@@ -35,6 +36,10 @@ const DEAD: u32 = 3;
 pub(crate) const DEAD_COST: f64 = 1.0;
 /// The least and the greatest spread of a time that is believed, seconds.
 const SPREAD_S: (f64, f64) = (0.5, 30.0);
+
+/// How long after it was first seen at a station the tag of a vehicle is heard first, before that is known, seconds: its reader
+/// hears it from further away than cameras see it.
+const UNKNOWN_LAG_S: (f64, f64) = (-3.5, 1.5);
 
 /// The greatest spread that is believed between two loops, and beside that the least speed, m/s.
 const BETWEEN_LOOPS_S: f64 = 6.0;
@@ -89,6 +94,9 @@ pub(crate) struct Travel {
     views: Vec<Views>,
     /// How well the latest vehicles of the lane were heard at each post, dBm.
     signals: Vec<(usize, VecDeque<f64>)>,
+    /// How long after a vehicle was first seen at a station its tag was heard first, milliseconds, of the latest ones.
+    #[serde(default)]
+    lags: Vec<(usize, VecDeque<i64>)>,
     /// How fast the latest vehicles were from loop to loop, m/s.
     speeds: VecDeque<f64>,
     fast_m_s: Option<f64>,
@@ -260,6 +268,34 @@ impl Travel {
         newest.push_back(best_dbm);
     }
 
+    /// The tag of a vehicle was heard first so long after it was first seen at a station.
+    pub fn lagged(&mut self, station: usize, lag_ms: i64) {
+        let known = self.lags.iter().position(|(at, _)| *at == station);
+        let index = known.unwrap_or_else(|| {
+            self.lags.push((station, VecDeque::new()));
+            self.lags.len() - 1
+        });
+        let Some((_, newest)) = self.lags.get_mut(index) else { return };
+        if newest.len() >= REMEMBERED {
+            newest.pop_front();
+        }
+        newest.push_back(lag_ms);
+    }
+
+    /// How long after it was first seen at a station the tag of a vehicle is heard first: between these, usually, seconds.
+    pub fn lag_s(&self, station: usize) -> (f64, f64) {
+        let known = self.lags.iter().find(|(at, newest)| *at == station && newest.len() >= ENOUGH);
+        known.map_or(UNKNOWN_LAG_S, |(_, newest)| {
+            let mut sorted: Vec<i64> = newest.iter().copied().collect();
+            sorted.sort_unstable();
+            #[allow(clippy::cast_precision_loss)]
+            let at = |tenths: usize| {
+                sorted.get(sorted.len() * tenths / 10).map_or(0.0, |ms| *ms as f64 / 1000.0)
+            };
+            (at(2), at(8))
+        })
+    }
+
     /// How well vehicles of this lane are usually heard at a post, dBm; `None` until enough were.
     pub fn signal(&self, post: usize) -> Option<f64> {
         let (_, newest) = self.signals.iter().find(|(at, newest)| *at == post && newest.len() >= ENOUGH)?;
@@ -340,6 +376,10 @@ impl Travel {
         }
         for (post, _) in &mut self.signals {
             *post = new(*post);
+        }
+        // Posts of a station follow each other.
+        for (station, _) in &mut self.lags {
+            *station = Plan::station_of(new(Plan::first_post_of(*station)));
         }
         self.classes.renumber(&new);
     }
