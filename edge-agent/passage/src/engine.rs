@@ -263,7 +263,7 @@ impl LaneState {
 
     fn renumber(&mut self, stations: &[usize]) {
         let new = |old: usize| stations.get(old).copied().unwrap_or(old);
-        self.travel.renumber(Plan::moved_post(new));
+        self.travel.renumber(new);
         self.traces.renumber(Plan::moved_post(new));
         self.prices.forget();
         for group in &mut self.groups {

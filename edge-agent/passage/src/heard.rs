@@ -50,7 +50,7 @@ impl Scene<'_> {
         {
             return None;
         }
-        let lag_s = self.travel.lag_s(group.track.station);
+        let lag_s = self.travel.tag_s(group.track.station);
         let mut best: Option<(f64, usize)> = None;
         let mut second = f64::INFINITY;
         for (index, seen) in self.seen.iter().enumerate().filter(|(_, seen)| seen.post == post) {

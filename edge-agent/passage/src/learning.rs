@@ -61,9 +61,11 @@ impl LaneState {
                 Some((group.track.station, read, group.first_ms))
             })
             .collect();
-        for (station, read, heard) in lags {
-            let ms = |at: u64| i64::try_from(at).unwrap_or(i64::MAX);
-            self.travel.lagged(station, ms(heard).saturating_sub(ms(read)));
+        for (station, came, heard) in lags {
+            self.travel.tags.learn(station, came, heard);
+        }
+        for (station, came, read) in self.fronts(number) {
+            self.travel.fronts.learn(station, came, read);
         }
         let own: Vec<Option<Noticed>> =
             (0..plan.posts()).map(|post| self.noticed(plan, number, post)).collect();
@@ -125,6 +127,23 @@ impl LaneState {
                 }
             }
         }
+    }
+
+    /// When a passage came onto the loops of stations and when its front plate was read first there.
+    fn fronts(&self, number: u64) -> Vec<(usize, u64, u64)> {
+        let own = || self.groups.iter().filter(move |group| group.owner == Some(number));
+        let read = own().filter(|group| {
+            matches!(group.mark, Mark::Plate { view: View::Front, .. }) && !group.is_lettering()
+        });
+        let came = |station: usize| {
+            let here = own().filter(move |group| group.track.station == station);
+            here.filter_map(|group| match group.mark {
+                Mark::Occupancy { rise, .. } => rise,
+                _ => None,
+            })
+            .min()
+        };
+        read.filter_map(|group| Some((group.track.station, came(group.track.station)?, group.first_ms))).collect()
     }
 
     /// When a passage was at a post.

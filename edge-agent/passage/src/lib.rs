@@ -44,6 +44,7 @@ mod halves;
 mod heard;
 mod identity;
 mod kinds;
+mod lags;
 mod lane;
 mod layout;
 mod learned;

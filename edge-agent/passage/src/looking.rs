@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use interface::ReadingKind;
+use interface::{ReadingKind, View};
 
 use crate::alignment::IMPOSSIBLE;
 use crate::group::{Group, Mark};
@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::plates::{plates_cost, read_well};
 use crate::prices::Prices;
 use crate::scene::Scene;
+use crate::scoring::seconds;
 use crate::visits::Visits;
 use crate::{PassageState, identity};
 
@@ -19,6 +20,8 @@ use crate::{PassageState, identity};
 const NEAR_MS: u64 = 60_000;
 /// What the same name at another post speaks at most for a reading being of an occupancy: it may have come before.
 const SAME_NAME: f64 = 4.0;
+/// What a second costs that a front plate was read later than nine of ten there; so many seconds are nothing, and at most.
+const READ_LATE: (f64, f64, f64) = (2.5, 0.5, 5.0);
 
 /// Where a group is, and what holds it there; passages by their numbers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,8 +123,8 @@ impl LaneState {
 
     /// What a group's plate costs in a visit that is built on `seed`, by the plates that its passage has at other posts.
     fn name_cost(&self, homes: &[Home], prices: &RefCell<Prices>, index: usize, seed: usize) -> f64 {
-        let (Some(group), Some(home), Some(seed)) =
-            (self.groups.get(index), homes.get(index), homes.get(seed))
+        let (Some(group), Some(home), Some(seeded), Some(seed)) =
+            (self.groups.get(index), homes.get(index), self.groups.get(seed), homes.get(seed))
         else {
             return 0.0;
         };
@@ -131,9 +134,10 @@ impl LaneState {
         {
             return IMPOSSIBLE;
         }
-        let (Mark::Plate { text, view, .. }, Some(owner)) = (&group.mark, seed.whose) else { return 0.0 };
+        let late = self.read_late(group, seeded);
+        let (Mark::Plate { text, view, .. }, Some(owner)) = (&group.mark, seed.whose) else { return late };
         if !identity::is_plate(text) {
-            return 0.0;
+            return late;
         }
         let known = self.groups.iter().zip(homes).filter(|(other, _)| other.owner == Some(owner));
         let elsewhere = known.filter(|(_, other)| other.post != home.post);
@@ -144,6 +148,17 @@ impl LaneState {
             }
             _ => None,
         });
-        costs.min_by(f64::total_cmp).unwrap_or(0.0).max(-SAME_NAME)
+        late + costs.min_by(f64::total_cmp).unwrap_or(0.0).max(-SAME_NAME)
+    }
+
+    /// What it costs that a front plate was read first so long after its vehicle had come onto the loop: where a camera looks
+    /// before the loop none is, and what it sees then stands behind that vehicle.
+    fn read_late(&self, group: &Group, seed: &Group) -> f64 {
+        let front = matches!(group.mark, Mark::Plate { view: View::Front, .. });
+        let (true, Mark::Occupancy { rise: Some(rise), .. }) = (front, &seed.mark) else { return 0.0 };
+        let usual = self.travel.fronts.between(group.track.station, 1);
+        usual.map_or(0.0, |(_, most)| {
+            (READ_LATE.0 * (seconds(*rise, group.first_ms) - most - READ_LATE.1)).clamp(0.0, READ_LATE.2)
+        })
     }
 }

@@ -62,7 +62,7 @@ impl LaneState {
         for track in tracks {
             let contexts = sightings.contexts(self, plan, track);
             let at_m = plan.position_m(track.station);
-            let lag_s = self.travel.lag_s(track.station);
+            let lag_s = self.travel.tag_s(track.station);
             for group in self.groups.iter().filter(|group| group.track == *track) {
                 let lock = self.lock_of(group);
                 let pairs = self.passages.iter().zip(&contexts);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use interface::ReadingKind;
 use serde::{Deserialize, Serialize};
 
+use crate::lags::Lags;
 use crate::length_class::LengthClasses;
 use crate::plan::Plan;
 
@@ -37,9 +38,9 @@ pub(crate) const DEAD_COST: f64 = 1.0;
 /// The least and the greatest spread of a time that is believed, seconds.
 const SPREAD_S: (f64, f64) = (0.5, 30.0);
 
-/// How long after it was first seen at a station the tag of a vehicle is heard first, before that is known, seconds: its reader
-/// hears it from further away than cameras see it.
-const UNKNOWN_LAG_S: (f64, f64) = (-3.5, 1.5);
+/// How long after it came to a station the tag of a vehicle is heard first, before that is known, seconds: its reader hears it
+/// from further away than cameras see it.
+const UNKNOWN_TAG_S: (f64, f64) = (-3.5, 1.5);
 
 /// The greatest spread that is believed between two loops, and beside that the least speed, m/s.
 const BETWEEN_LOOPS_S: f64 = 6.0;
@@ -94,9 +95,12 @@ pub(crate) struct Travel {
     views: Vec<Views>,
     /// How well the latest vehicles of the lane were heard at each post, dBm.
     signals: Vec<(usize, VecDeque<f64>)>,
-    /// How long after a vehicle was first seen at a station its tag was heard first, milliseconds, of the latest ones.
+    /// How long after a vehicle came to a station, where no loop tells, its tag was heard first.
     #[serde(default)]
-    lags: Vec<(usize, VecDeque<i64>)>,
+    pub tags: Lags,
+    /// How long after a vehicle came onto the loop of a station its front plate was read first.
+    #[serde(default)]
+    pub fronts: Lags,
     /// How fast the latest vehicles were from loop to loop, m/s.
     speeds: VecDeque<f64>,
     fast_m_s: Option<f64>,
@@ -268,32 +272,9 @@ impl Travel {
         newest.push_back(best_dbm);
     }
 
-    /// The tag of a vehicle was heard first so long after it was first seen at a station.
-    pub fn lagged(&mut self, station: usize, lag_ms: i64) {
-        let known = self.lags.iter().position(|(at, _)| *at == station);
-        let index = known.unwrap_or_else(|| {
-            self.lags.push((station, VecDeque::new()));
-            self.lags.len() - 1
-        });
-        let Some((_, newest)) = self.lags.get_mut(index) else { return };
-        if newest.len() >= REMEMBERED {
-            newest.pop_front();
-        }
-        newest.push_back(lag_ms);
-    }
-
-    /// How long after it was first seen at a station the tag of a vehicle is heard first: between these, usually, seconds.
-    pub fn lag_s(&self, station: usize) -> (f64, f64) {
-        let known = self.lags.iter().find(|(at, newest)| *at == station && newest.len() >= ENOUGH);
-        known.map_or(UNKNOWN_LAG_S, |(_, newest)| {
-            let mut sorted: Vec<i64> = newest.iter().copied().collect();
-            sorted.sort_unstable();
-            #[allow(clippy::cast_precision_loss)]
-            let at = |tenths: usize| {
-                sorted.get(sorted.len() * tenths / 10).map_or(0.0, |ms| *ms as f64 / 1000.0)
-            };
-            (at(2), at(8))
-        })
+    /// How long after it came to a station the tag of a vehicle is heard first: between these, usually, seconds.
+    pub fn tag_s(&self, station: usize) -> (f64, f64) {
+        self.tags.between(station, 2).unwrap_or(UNKNOWN_TAG_S)
     }
 
     /// How well vehicles of this lane are usually heard at a post, dBm; `None` until enough were.
@@ -364,7 +345,8 @@ impl Travel {
     }
 
     /// Follows a change of the layout.
-    pub fn renumber(&mut self, new: impl Fn(usize) -> usize) {
+    pub fn renumber(&mut self, station: impl Fn(usize) -> usize) {
+        let new = Plan::moved_post(&station);
         for times in &mut self.times {
             (times.from, times.to) = (new(times.from), new(times.to));
         }
@@ -377,10 +359,8 @@ impl Travel {
         for (post, _) in &mut self.signals {
             *post = new(*post);
         }
-        // Posts of a station follow each other.
-        for (station, _) in &mut self.lags {
-            *station = Plan::station_of(new(Plan::first_post_of(*station)));
-        }
+        self.tags.renumber(&station);
+        self.fronts.renumber(&station);
         self.classes.renumber(&new);
     }
 }
