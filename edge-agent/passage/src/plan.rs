@@ -144,6 +144,11 @@ impl Plan {
         post / POSTS
     }
 
+    /// The posts of a station.
+    pub fn posts_of(station: usize) -> std::ops::Range<usize> {
+        station * POSTS..(station + 1) * POSTS
+    }
+
     /// The first post of a station.
     pub fn first_post_of(station: usize) -> usize {
         station * POSTS

@@ -58,6 +58,8 @@ pub(crate) struct Seen {
     pub reached_before: Option<u64>,
     /// When a vehicle that has left the post came to the next one that has seen any, at the last: it had left by then.
     pub left_at_last: Option<u64>,
+    /// How far a forgotten vehicle has come that was behind it.
+    pub passed_by: Option<usize>,
     /// What it costs to say that it is nobody's.
     pub ghost: f64,
     pub kinds: Kinds,
@@ -204,6 +206,8 @@ impl<'a> Scene<'a> {
                 behind: None,
                 reached_before: None,
                 left_at_last: None,
+                passed_by: traces
+                    .and_then(|traces| traces.beyond(post, visit.span.from).map(|trace| trace.post).max()),
                 ghost: 0.0,
                 kinds: Kinds::default(),
                 size: Size::default(),
@@ -484,7 +488,7 @@ impl<'a> Scene<'a> {
 
     /// Whether somebody behind has been further on.
     pub fn is_overtaken(&self, course: &[usize], reach: Option<usize>) -> bool {
-        let own = course.last().and_then(|last| self.seen.get(*last)).map(|seen| seen.post);
-        reach > own
+        let last = course.last().and_then(|last| self.seen.get(*last));
+        reach.max(last.and_then(|seen| seen.passed_by)) > last.map(|seen| seen.post)
     }
 }

@@ -21,7 +21,7 @@ pub(crate) const CLEAR: f64 = 12.0;
 /// A front plate is read from so long before to so long after its vehicle comes onto the loop, seconds.
 const FRONT_S: (f64, f64) = (3.5, 2.0);
 /// What it costs to have been read although another vehicle was nearer to the camera.
-const HIDDEN: f64 = 4.0;
+const HIDDEN: f64 = 2.5;
 /// What it costs at most that a rear plate was seen before its vehicle came: a nat a second.
 const NOT_YET: f64 = 4.0;
 /// What it costs that a front plate was read when its vehicle had left the loop, and at most, as the seconds go on.

@@ -104,6 +104,14 @@ impl Sightings {
         beyond.map(|(_, span)| span.from).min()
     }
 
+    /// The same by those that are forgotten.
+    fn left_behind(&self, lane: &LaneState, passage: usize) -> Option<u64> {
+        let furthest = (0..self.stations).rev().find(|station| self.at(passage, *station).is_some())?;
+        let from = self.at(passage, furthest)?.from;
+        let beyond = Plan::posts_of(furthest).flat_map(|post| lane.traces.beyond(post, from));
+        beyond.filter(|trace| Plan::station_of(trace.post) > furthest).map(|trace| trace.from).min()
+    }
+
     /// What is known of each passage for a radio track.
     pub fn contexts<'a>(&self, lane: &'a LaneState, plan: &Plan, track: &Track) -> Vec<Context<'a>> {
         let own = |number: u64| lane.groups.iter().filter(move |group| group.owner == Some(number));
@@ -126,7 +134,10 @@ impl Sightings {
             .map(|(index, passage)| Context {
                 here: self.at(index, track.station).copied(),
                 came: came_first(lane, plan, passage.number, track.station),
-                overtaken: self.overtaken(index),
+                overtaken: {
+                    let gone = self.left_behind(lane, index);
+                    self.overtaken(index).into_iter().chain(gone).min()
+                },
                 whereabouts: Whereabouts::of(plan, own(passage.number), passage.against),
                 size: size(passage.number),
                 keys: keys(passage.number).collect(),

@@ -19,6 +19,9 @@ pub(crate) struct Trace {
     /// By a loop, and whether that told when it came, and when it left.
     pub by_presence: bool,
     pub sure: (bool, bool),
+    /// The passage that it was.
+    #[serde(default)]
+    pub number: u64,
 }
 
 impl Trace {
@@ -37,6 +40,14 @@ impl Traces {
     /// Those of one post, in order of time.
     pub fn at(&self, post: usize) -> impl DoubleEndedIterator<Item = &Trace> {
         self.0.iter().filter(move |trace| trace.post == post)
+    }
+
+    /// Where forgotten vehicles were further on that came to a post after one that was there from `from` on.
+    pub fn beyond(&self, post: usize, from: u64) -> impl Iterator<Item = &Trace> {
+        let behind = self.at(post).filter(move |trace| trace.from > from && trace.number != 0);
+        behind.flat_map(move |trace| {
+            self.0.iter().filter(move |other| other.number == trace.number && other.post > post)
+        })
     }
 
     fn add(&mut self, trace: Trace) {
@@ -73,6 +84,7 @@ impl LaneState {
                 from: span.from,
                 to: span.to,
                 by_presence: span.by_presence,
+                number,
                 sure: (span.sure.0, span.sure.1 && !span.open),
             });
         }
