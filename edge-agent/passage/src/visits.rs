@@ -11,6 +11,10 @@ use crate::scoring::{self, Neighbours, Span};
 /// Readings without a loop that follow each other within this time, and do not contradict each other, are of one vehicle:
 /// half of the shortest gap between vehicles with the time a camera needs, milliseconds.
 const CLOSE_MS: u64 = 1_500;
+/// A vehicle has left the loop so long after its rear was seen, or the portal was free, milliseconds.
+const LEAVES_MS: u64 = 1_500;
+/// Of two devices that tell one occupancy, one is free at most so long after the other, milliseconds.
+const MISSED_MS: u64 = 4_000;
 
 /// One vehicle at one station, as far as its devices agree.
 #[derive(Clone, Debug)]
@@ -18,6 +22,24 @@ pub(crate) struct Visit {
     /// Indices of its groups, what it is built on first.
     pub members: Vec<usize>,
     pub span: Span,
+}
+
+impl Visit {
+    /// If its loop did not tell when it left, other devices may have: a portal whose occupancy ended, a camera that saw its rear.
+    fn left_by_others(&mut self, groups: &[Group]) {
+        if self.span.sure.1 || self.span.open {
+            return;
+        }
+        let members = self.members.iter().filter_map(|member| groups.get(*member));
+        let passed = members.filter(|group| match &group.mark {
+            Mark::Plate { view, .. } => *view == View::Rear,
+            _ => group.track.kind == ReadingKind::Radiation && group.last_ms > group.first_ms,
+        });
+        let left = passed.map(|group| group.last_ms.saturating_add(LEAVES_MS)).max();
+        if let Some(left) = left.filter(|left| (self.span.from..self.span.to).contains(left)) {
+            self.span.to = left;
+        }
+    }
 }
 
 /// All visits of one station, and for each member the extra cost of the other visits.
@@ -56,8 +78,7 @@ impl Visits {
             });
             match twin {
                 Some(visit) => {
-                    visit.span.to = visit.span.to.max(span.to);
-                    visit.span.open |= span.open;
+                    visit.span = both(&visit.span, &span, now);
                     visit.members.push(index);
                 }
                 None => visits.all.push(Visit { members: vec![index], span }),
@@ -74,6 +95,9 @@ impl Visits {
                 .collect();
             own.sort_by_key(|index| get(*index).map(|group| (group.anchor_ms(), group.number)));
             visits.attach(groups, &own, occupied, now, names, &mut free);
+        }
+        for visit in visits.all.get_mut(..occupied).unwrap_or_default() {
+            visit.left_by_others(groups);
         }
         visits.cluster(groups, free, names);
         visits.all.sort_by_key(|visit| (visit.span.from, visit.span.to));
@@ -158,6 +182,30 @@ impl Visits {
             }
             self.all.push(Visit { members: vec![index], span });
         }
+    }
+}
+
+/// One occupancy as two devices tell it: each edge by the one that is sure of it.
+fn both(one: &Span, other: &Span, now: u64) -> Span {
+    let left = |span: &Span| !span.open && span.sure.1;
+    let to = match (left(one), left(other)) {
+        (true, false) => one.to,
+        (false, true) => other.to,
+        _ => one.to.max(other.to),
+    };
+    let from = match (one.sure.0, other.sure.0) {
+        (true, false) => one.from,
+        (false, true) => other.from,
+        _ => one.from.min(other.from),
+    };
+    // The one that is covered still may have missed that it left.
+    let missed = (left(one) || left(other)) && now > to.saturating_add(MISSED_MS);
+    Span {
+        from,
+        to,
+        open: (one.open || other.open) && !missed,
+        sure: (one.sure.0 || other.sure.0, one.sure.1 || other.sure.1),
+        ..*one
     }
 }
 
