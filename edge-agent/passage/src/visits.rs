@@ -219,7 +219,9 @@ fn agree(a: &Group, b: &Group) -> bool {
         (Mark::Plate { text, view, .. }, Mark::Plate { text: other, view: seen, .. }) => {
             // A rear plate ends a vehicle, a front plate begins one.
             let ended = *view == View::Rear && *seen == View::Front;
-            !ended && (view != seen || identity::distance(text, other) <= 1.0)
+            // A camera that reads two names by turns sees one vehicle with both: a plate and a sign.
+            let by_turns = a.track == b.track && a.first_ms < b.first_ms && b.last_ms < a.last_ms;
+            !ended && (by_turns || view != seen || identity::distance(text, other) <= 1.0)
         }
         (Mark::Value, Mark::Value) => {
             a.track != b.track || !matches!(a.track.kind, ReadingKind::Radiation | ReadingKind::Dimensions)

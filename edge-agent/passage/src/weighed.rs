@@ -11,6 +11,9 @@ const SAME_WEIGHT: i64 = 8;
 const SWINGS: i64 = 160;
 /// What it costs to say that a platform which had settled was of the same vehicle when it settled at another weight.
 const SETTLED_ANEW: f64 = 5.0;
+/// What speaks for one vehicle that it settled again at the very same weight: one of a hundred others weighs as much, to a
+/// division of the scale.
+const SAME_AGAIN: f64 = -3.0;
 /// The same, when it showed more than that before it settled, or after: a platform swings.
 const SWUNG: f64 = 4.0;
 
@@ -51,6 +54,7 @@ impl Weighed {
     /// What it costs to say that `next` is of the same vehicle.
     pub fn again(self, next: Self) -> f64 {
         match (self.settled, next.settled) {
+            (Some(one), Some(other)) if one == other && one > 0 => SAME_AGAIN,
             (Some(one), Some(other)) if is_other(one, other) => SETTLED_ANEW,
             // A heavier one comes; who drives off shows less and less.
             (Some(one), None) if next.most.is_some_and(|most| most > one && is_other(most, one)) => SWUNG,
