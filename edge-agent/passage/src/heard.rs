@@ -85,3 +85,56 @@ fn fits(group: &Group, good_ms: u64, seen: &Seen, lag_s: (f64, f64)) -> f64 {
     }
     beside(group, seen.span.from, lag_s)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::looking::Home;
+    use crate::travel::Travel;
+    use crate::visits::Visits;
+    use interface::Reading;
+    use std::cell::RefCell;
+
+    fn heard(station: usize, times: &[u64], epc: &str, dbm: f64) -> Group {
+        let tag = |at: &u64| (*at, Reading::Tag { epc: epc.into(), rssi_dbm: Some(dbm), antenna: None });
+        let mut group = Group::sample(&times.iter().map(tag).collect::<Vec<_>>());
+        group.track.station = station;
+        group
+    }
+
+    /// What the tags say of a vehicle that was on the first loop and on the second one.
+    fn said(first: Group, second: Group) -> f64 {
+        let plan = Plan::looped(&[0.0, 40.0]);
+        let mut travel = Travel::default();
+        for _ in 0..20 {
+            travel.heard(plan.post_of(&first.track), -50.0);
+            travel.heard(plan.post_of(&second.track), -50.0);
+        }
+        let groups = [
+            Group::over(0, 10_000, 13_000),
+            Group::over(0, 30_000, 33_000),
+            Group::over(1, 20_000, 24_000),
+            Group::over(1, 40_000, 44_000),
+            first,
+            second,
+        ];
+        let prices = RefCell::default();
+        let mut scene = Scene::new(&plan, &travel, 60_000, &groups, &|_, _| None, &|_, _| 0, &prices);
+        for (post, chosen) in [(0, [0, 1]), (3, [2, 3])] {
+            scene.add(post, Visits::of(&groups, &chosen, 60_000, &|_, _| 0.0), &[Home::default(); 6]);
+        }
+        scene.ready();
+        scene.tags(&[0, 2])
+    }
+
+    #[test]
+    fn who_is_heard_by_one_name_at_two_readers_is_one_vehicle() {
+        let near = |station: usize, at: u64, epc: &str| heard(station, &[at, at + 800], epc, -50.0);
+        assert!(said(near(0, 9_500, "E2A1"), near(1, 19_500, "E2A1")) < -4.0);
+        assert!(said(near(0, 9_500, "E2A1"), near(1, 19_500, "E2B2")) > 1.0);
+        // Not what is heard of another one, between two, or from the next lane.
+        assert!(said(near(0, 9_500, "E2A1"), near(1, 39_500, "E2A1")) == 0.0);
+        assert!(said(near(0, 9_500, "E2A1"), heard(1, &[31_000], "E2A1", -50.0)) == 0.0);
+        assert!(said(near(0, 9_500, "E2A1"), heard(1, &[19_500], "E2A1", -75.0)) == 0.0);
+    }
+}

@@ -143,7 +143,8 @@ impl LaneState {
             })
             .min()
         };
-        read.filter_map(|group| Some((group.track.station, came(group.track.station)?, group.first_ms))).collect()
+        read.filter_map(|group| Some((group.track.station, came(group.track.station)?, group.first_ms)))
+            .collect()
     }
 
     /// When a passage was at a post.

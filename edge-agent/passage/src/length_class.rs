@@ -297,40 +297,73 @@ impl Table {
 mod tests {
     use super::*;
 
+    /// What it says to weigh as much.
+    fn weighs(gross_kg: i64) -> Odds {
+        weighed(gross_kg, true)
+    }
+
+    /// What it costs that one vehicle was at a post for so long and was measured like this.
+    fn cost(classes: &LengthClasses, seconds: f64, measured: Odds) -> f64 {
+        let table = classes.table(1);
+        let mut together = Together::default();
+        together.add(table.over(0, seconds));
+        together.add(Some(table.measured(measured)));
+        table.cost(&together)
+    }
+
     #[test]
-    fn a_lane_learns_how_long_cars_and_lorries_are_over_a_loop() {
-        let mut classes = LengthClasses::default();
-        assert!(classes.over(0, 1.0)[0] > classes.over(0, 1.0)[1]);
-        for _ in 0..40 {
-            classes.learn(0, 1.2, [0.0, -OTHERWISE]);
-            classes.learn(0, 4.5, [-OTHERWISE, 0.0]);
-        }
-        let (short, long) = (classes.over(0, 1.2), classes.over(0, 4.5));
-        assert!(short[0] > 0.0 && short[1] < -1.0 && long[1] > 0.0 && long[0] < -1.0);
-        // What is hardly there at all is no vehicle; what is there as long as vehicles are may be one.
-        assert!(classes.table(1).brief(0, 0.4) > 2.0 && classes.table(1).brief(0, 4.5) == 0.0);
-        // A slow lane: what one loop taught is believed of the others, too.
+    fn who_is_over_a_loop_for_a_second_is_no_road_train_even_before_a_lane_has_taught_anything() {
+        let classes = LengthClasses::default();
+        let (car, train) = (weighs(1_500), weighs(36_000));
+        assert!(cost(&classes, 1.3, train) > cost(&classes, 1.3, car) + 1.5);
+        assert!(cost(&classes, 5.0, car) > cost(&classes, 5.0, train) + 0.3);
+        // Whoever stands there for two minutes stands there.
+        assert!((cost(&classes, 120.0, car) - cost(&classes, 120.0, train)).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_lane_teaches_how_fast_vehicles_pass_and_so_how_long_they_are() {
         let mut slow = LengthClasses::default();
         for _ in 0..40 {
-            slow.learn(0, 5.0, [0.0, -OTHERWISE]);
-            slow.learn(0, 20.0, [-OTHERWISE, 0.0]);
+            slow.learn(&[(0, 5.0)], weighs(1_500));
+            slow.learn(&[(0, 15.0)], weighs(36_000));
         }
-        let (before, after) = (LengthClasses::default().over(3, 5.0), slow.over(3, 5.0));
-        assert!(before[1] > before[0] && after[0] > after[1], "{before:?} {after:?}");
-        // A car that was over a loop like a lorry costs, a car like a car speaks for itself; one reading says nothing.
-        let table = classes.table(1);
-        let (over_short, over_long) = (table.over(0, 1.2).unwrap(), table.over(0, 4.5).unwrap());
-        assert_eq!((over_short.odds, over_long.odds), (short, long));
-        let car = table.measured(A_CAR);
-        let cost = |evidence: &[Evidence]| {
-            let mut together = Together::default();
-            evidence.iter().for_each(|one| together.add(Some(*one)));
-            table.cost(&together)
+        let known = LengthClasses::default();
+        assert!(cost(&slow, 5.0, weighs(1_500)) < cost(&known, 5.0, weighs(1_500)) - 0.5);
+        assert!(cost(&slow, 5.0, weighs(36_000)) > cost(&known, 5.0, weighs(36_000)) + 0.5);
+        // One reading says nothing about whether it is of one vehicle.
+        let table = slow.table(1);
+        let mut one = Together::default();
+        one.add(table.over(0, 5.0));
+        assert!(table.cost(&one).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_hardly_over_a_loop_at_all_is_no_vehicle() {
+        let mut classes = LengthClasses::default();
+        for _ in 0..40 {
+            classes.learn(&[(0, 1.5)], weighs(1_500));
+            classes.learn(&[(0, 4.5)], weighs(36_000));
+        }
+        assert!(classes.table(1).brief(0, 0.4) > 2.0 && classes.table(1).brief(0, 4.5) == 0.0);
+    }
+
+    #[test]
+    fn what_is_measured_says_how_long_a_vehicle_may_be() {
+        let axles = |count: usize| Reading::Weight {
+            gross_kg: 20_000,
+            axles_kg: Some(vec![4_000; count]),
+            stable: true,
+            mode: interface::WeighMode::Axle,
         };
-        assert!(cost(&[over_long, car]) > 1.0);
-        assert!(cost(&[over_short, car]) < 0.0);
-        assert!(cost(&[over_short, over_long]) > cost(&[over_short, over_short]));
-        assert!(cost(&[over_long]).abs() < 0.3);
+        let long = |length_mm| Reading::Dimensions { length_mm, width_mm: 2_500, height_mm: 3_900 };
+        let says = |reading: Reading| measured(&Group::sample(&[(0, reading)]));
+        assert!(says(axles(5))[4] > says(axles(5))[2] + 2.0 && says(axles(2))[2] > says(axles(2))[4] + 2.0);
+        assert!(says(long(4_300))[0] == 0.0 && says(long(16_500))[4] == 0.0);
+        // A platform that swings says only that it is no car.
+        assert_eq!(weighed(20_000, false), HEAVY);
+        assert_eq!(weighed(2_000, false), NOTHING);
+        assert!(says(axles(5)).iter().all(|odds| *odds >= -OTHERWISE));
     }
 
     #[test]

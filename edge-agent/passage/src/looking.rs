@@ -162,3 +162,36 @@ impl LaneState {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use interface::{PlateReading, Reading};
+
+    #[test]
+    fn what_a_camera_before_the_loop_reads_when_somebody_is_on_it_stands_behind() {
+        let read = |at: u64| {
+            let plate = PlateReading {
+                text: "A123MP05".into(),
+                country: None,
+                confidence: 0.9,
+                view: View::Front,
+                candidates: Vec::new(),
+            };
+            Group::sample(&[(at, Reading::Plate(plate))])
+        };
+        let on_the_loop = Group::over(0, 10_000, 16_000);
+        let mut lane = LaneState::default();
+        let late = |lane: &LaneState, at: u64| lane.read_late(&read(at), &on_the_loop);
+        assert!(late(&lane, 12_500) == 0.0, "nothing is known of this camera");
+        for _ in 0..10 {
+            lane.travel.fronts.learn(0, 10_000, 8_800);
+        }
+        assert!(late(&lane, 12_500) > 3.0 && late(&lane, 9_000) == 0.0);
+        // One that reads them on the loop.
+        for _ in 0..40 {
+            lane.travel.fronts.learn(0, 10_000, 13_000);
+        }
+        assert!(late(&lane, 12_500) == 0.0);
+    }
+}

@@ -219,16 +219,38 @@ mod tests {
     use crate::plan::Plan;
     use crate::travel::Travel;
     use crate::visits::Visits;
-    use interface::{Reading, View};
+    use interface::{RadiationAlarm, Reading, View};
     use std::cell::RefCell;
+
+    #[test]
+    fn who_has_caused_an_alarm_is_more_likely_to_have_been_sent_out() {
+        let plan = Plan::looped(&[0.0, 40.0]);
+        let travel = Travel::default();
+        let gone = |alarm: RadiationAlarm| {
+            let result = Reading::Radiation {
+                alarm,
+                gamma_max_cps: None,
+                gamma_background_cps: None,
+                neutron_max_cps: None,
+                duration_ms: None,
+            };
+            let groups = [Group::over(0, 10_000, 13_000), Group::sample(&[(13_500, result)])];
+            let prices = RefCell::default();
+            let mut scene = Scene::new(&plan, &travel, 60_000, &groups, &|_, _| None, &|_, _| 0, &prices);
+            scene.add(0, Visits::of(&groups, &[0, 1], 60_000, &|_, _| 0.0), &[Home::default(); 2]);
+            scene.ready();
+            let terms = scene.terms(&[0], true);
+            terms.iter().find(|(term, _)| *term == "to come").map_or(0.0, |(_, cost)| *cost)
+        };
+        assert!(gone(RadiationAlarm::Gamma) + 1.5 < gone(RadiationAlarm::None));
+    }
 
     #[test]
     fn what_is_over_a_loop_more_briefly_than_vehicles_are_is_hardly_one_unless_it_has_a_plate() {
         let plan = Plan::looped(&[0.0, 40.0]);
         let mut travel = Travel::default();
         for _ in 0..40 {
-            travel.classes.learn(0, 1.5, [0.0, -4.0]);
-            travel.classes.learn(0, 5.0, [-4.0, 0.0]);
+            travel.classes.learn(&[(0, 1.5), (0, 5.0)], NOTHING);
         }
         let over = |ms: u64| {
             Group::sample(&[

@@ -15,7 +15,7 @@ use crate::{Alternative, Entry, PassageId};
 pub(crate) const MARGIN: f64 = 1.5;
 /// The same for an alarm, where the wrong vehicle is the worst outcome. Of 420 alarms of simulated traffic all 15 that ended with
 /// the wrong vehicle were below 2 at some time, and so were 104 others.
-pub(crate) const ALARM_MARGIN: f64 = 2.5;
+pub(crate) const ALARM_MARGIN: f64 = 3.5;
 /// The same where no loop says who was there.
 pub(crate) const LOOSE_ALARM_MARGIN: f64 = 4.5;
 /// A placed group moves only for a gain of at least this, so that nothing swings to and fro.

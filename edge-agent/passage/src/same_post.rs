@@ -17,7 +17,7 @@ pub(crate) const CHANGES_S: f64 = 5.0;
 /// Even when they move off from standing bumper to bumper, a loop is free between two vehicles for longer than this, seconds: it
 /// takes a driver a second to follow. What a second less costs.
 const FOLLOWS_CLOSELY_S: f64 = 1.3;
-const CLOSE_BEHIND: f64 = 10.0;
+const CLOSE_BEHIND: f64 = 7.0;
 
 /// Who was at a post before, as what was seen there tells one after the other.
 #[derive(Default)]

@@ -282,7 +282,7 @@ fn rear((first, read): (u64, u64), span: &Span, behind: Option<u64>) -> f64 {
     }
     // Its rear is not there before its front was.
     let came = (seconds(first, span.from) - 0.5).clamp(0.0, NOT_YET);
-    if span.open {
+    if span.open || (!span.sure.1 && read < span.to) {
         return 1.0 + came + (0.1 * (10.0 - seconds(span.from, read))).clamp(0.0, 1.0);
     }
     let after = seconds(span.to, read);
@@ -301,7 +301,7 @@ fn radiation(group: &Group, span: &Span) -> (f64, When) {
     let began = seconds(span.from, group.first_ms).abs();
     let known = group.last_ms > group.first_ms;
     let mut cost = if known { (0.25 * (began - 1.0)).clamp(0.0, 4.0) } else { 0.0 };
-    if span.open {
+    if span.open || (!span.sure.1 && late < 0.0) {
         // It has not ended, or its edge was lost.
         cost += if late > 0.0 { 0.5 } else { 2.0 };
         return (cost + TOGETHER, When::There(seconds(span.from, ended)));
@@ -457,6 +457,18 @@ mod tests {
             ghost(&Group::sample(&edges))
         };
         assert!(covered(10_000) > covered(800) + 2.0);
+    }
+
+    #[test]
+    fn where_no_loop_tells_a_tag_is_of_the_vehicle_that_is_read_when_it_usually_is() {
+        let tag = |at: u64| (at, Reading::Tag { epc: "E2A1".into(), rssi_dbm: Some(-50.0), antenna: None });
+        // It stands at the gate for seven seconds; the next one is read meanwhile.
+        let group = Group::sample(&[tag(10_500), tag(14_000), tag(17_500)]);
+        let (its, next) = (9_500, 16_700);
+        assert!(beside(&group, its, (-1.0, 2.0)) < 0.5);
+        assert!(beside(&group, next, (-1.0, 2.0)) > 1.5);
+        // A reader that hears vehicles long before they are read.
+        assert!(beside(&group, next, (-8.0, -5.0)) < beside(&group, its, (-8.0, -5.0)));
     }
 
     #[test]

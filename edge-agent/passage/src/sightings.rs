@@ -151,11 +151,11 @@ pub(crate) fn came_first(lane: &LaneState, plan: &Plan, number: u64, station: us
     if plan.fitted(station, ReadingKind::Presence) {
         return None;
     }
-    let own = || lane.groups.iter().filter(|group| group.owner == Some(number) && group.track.station == station);
+    let own =
+        || lane.groups.iter().filter(|group| group.owner == Some(number) && group.track.station == station);
     let plates = own().filter(|group| matches!(group.mark, Mark::Plate { view: View::Front, .. }));
     // A portal tells how long ago it came.
-    let results = own().filter(|group| {
-        group.track.kind == ReadingKind::Radiation && group.last_ms > group.first_ms
-    });
+    let results =
+        own().filter(|group| group.track.kind == ReadingKind::Radiation && group.last_ms > group.first_ms);
     plates.map(|group| group.first_ms).min().or_else(|| results.map(|group| group.first_ms).min())
 }

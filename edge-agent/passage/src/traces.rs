@@ -137,6 +137,29 @@ mod tests {
     }
 
     #[test]
+    fn whom_a_forgotten_vehicle_has_overtaken_is_known_to_have_been_left_behind() {
+        // The second one is at the end of the lane and forgotten; the first one was seen at the start only.
+        let (plan, mut lane) = waiting();
+        lane.groups.retain(|group| group.owner == Some(2) || group.track.station == 0);
+        let overtaken = |lane: &LaneState| {
+            let prices = RefCell::default();
+            let scene = lane.scene(&plan, Some(0), &prices).unwrap();
+            let first = scene.seen.iter().position(|seen| seen.owner == Some(1)).unwrap();
+            scene.is_overtaken(&[first], None)
+        };
+        assert!(!overtaken(&lane));
+        lane.forget(&plan, 1, &mut Vec::new());
+        assert!(overtaken(&lane));
+        // Who was there before it has overtaken nobody.
+        let (plan, mut lane) = waiting();
+        lane.groups.retain(|group| group.owner == Some(1) || group.track.station == 0);
+        lane.forget(&plan, 0, &mut Vec::new());
+        let prices = RefCell::default();
+        let scene = lane.scene(&plan, Some(0), &prices).unwrap();
+        assert!(!scene.is_overtaken(&[0], None));
+    }
+
+    #[test]
     fn who_drove_against_the_direction_leaves_no_trace_and_nobody_does_from_boot_to_boot() {
         let (plan, mut lane) = waiting();
         if let Some(first) = lane.passages.first_mut() {
@@ -158,11 +181,18 @@ mod tests {
         let mut traces = Traces::default();
         for at in 0..100 {
             for post in [3, 0] {
-                traces.add(Trace { post, from: at, to: at + 1, by_presence: true, sure: (true, true) });
+                traces.add(Trace {
+                    post,
+                    from: at,
+                    to: at + 1,
+                    by_presence: true,
+                    sure: (true, true),
+                    number: 0,
+                });
             }
         }
         // One that is forgotten late, though it was there before.
-        traces.add(Trace { post: 0, from: 5, to: 6, by_presence: true, sure: (true, true) });
+        traces.add(Trace { post: 0, from: 5, to: 6, by_presence: true, sure: (true, true), number: 0 });
         for post in [0, 3] {
             let from: Vec<u64> = traces.at(post).map(|trace| trace.from).collect();
             assert_eq!(from, [97, 98, 99]);

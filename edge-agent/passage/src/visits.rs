@@ -243,3 +243,68 @@ pub(crate) fn span_of(group: &Group) -> Span {
         doubtful: group.doubtful.then_some(group.number),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use interface::{PlateReading, RadiationAlarm, Reading, SensorId};
+
+    fn of(groups: &[Group]) -> Visits {
+        let all: Vec<usize> = (0..groups.len()).collect();
+        Visits::of(groups, &all, 100_000, &|_, _| 0.0)
+    }
+
+    fn plate(times: &[u64], text: &str) -> Group {
+        let read = |at: &u64| {
+            let plate = PlateReading {
+                text: text.into(),
+                country: None,
+                confidence: 0.9,
+                view: View::Front,
+                candidates: Vec::new(),
+            };
+            (*at, Reading::Plate(plate))
+        };
+        Group::sample(&times.iter().map(read).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_name_that_is_read_between_readings_of_another_is_of_the_same_vehicle() {
+        let plates = [plate(&[10_000, 11_200], "053GCZ02"), plate(&[10_600], "TGX18440")];
+        assert_eq!(of(&plates).all.len(), 1);
+        let plates = [plate(&[10_000, 11_200], "053GCZ02"), plate(&[12_000], "TGX18440")];
+        assert_eq!(of(&plates).all.len(), 2);
+    }
+
+    /// What a loop told that did not notice when its vehicle left: the next one came.
+    fn assumed(from: u64, next: u64) -> Group {
+        let mut group = Group::sample(&[(from, Reading::Presence { occupied: true })]);
+        group.assume_left(next);
+        group
+    }
+
+    #[test]
+    fn a_portal_tells_when_a_vehicle_left_whose_loop_did_not() {
+        let result = Reading::Radiation {
+            alarm: RadiationAlarm::None,
+            gamma_max_cps: None,
+            gamma_background_cps: None,
+            neutron_max_cps: None,
+            duration_ms: Some(9_000),
+        };
+        let groups = [assumed(10_000, 90_000), Group::sample(&[(19_500, result)])];
+        let visits = of(&groups);
+        let span = visits.all.first().unwrap().span;
+        assert!(span.to < 25_000 && !span.open && !span.sure.1, "{span:?}");
+    }
+
+    #[test]
+    fn of_two_devices_that_tell_one_occupancy_the_one_is_believed_that_saw_the_edge() {
+        let mut barrier = Group::over(0, 10_400, 15_000);
+        barrier.track.sensor = SensorId("barrier".into());
+        let visits = of(&[assumed(10_000, 90_000), barrier]);
+        assert_eq!(visits.all.len(), 1);
+        let span = visits.all.first().unwrap().span;
+        assert_eq!((span.from, span.to, span.open, span.sure), (10_000, 15_000, false, (true, true)));
+    }
+}

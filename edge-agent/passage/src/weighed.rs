@@ -93,6 +93,8 @@ mod tests {
         // It drives off, or settles again.
         assert!(car.again(shown(&[(700, false)])) == 0.0);
         assert!(car.again(shown(&[(2_000, true)])) == 0.0);
+        // The very same weight is hardly another vehicle's.
+        assert!(car.again(shown(&[(2_020, true)])) < -2.0);
     }
 
     #[test]
