@@ -1,5 +1,5 @@
-//! The passage engine over traffic of a second generator (`peers/traffic`): written from the formats alone, in another language,
-//! without knowledge of the engine or of the first one.
+//! The passage engine over traffic of other generators (`peers/traffic`): written from the formats alone, in another language,
+//! without knowledge of the engine or of each other.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 use std::fs::File;
@@ -15,12 +15,12 @@ fn peer(name: &str) -> Command {
 }
 
 /// What `score.py` says of the packets that a journal of `seed` without noise leads to.
-fn score(seed: u32) -> serde_json::Value {
+fn score(generator: &str, seed: u32) -> serde_json::Value {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let seed = seed.to_string();
     let arguments = ["--seed", &seed, "--vehicles", "30", "--noise", "0", "--out"];
-    assert!(peer("generate.py").args(arguments).arg(folder.path()).status().unwrap().success());
+    assert!(peer(generator).args(arguments).arg(folder.path()).status().unwrap().success());
     let mut replay = Command::new(edge_agent().unwrap());
     replay.arg("replay").arg("--config").arg(at("site.toml")).arg(at("journal.jsonl"));
     replay.stdout(File::create(at("packets.jsonl")).unwrap());
@@ -30,15 +30,31 @@ fn score(seed: u32) -> serde_json::Value {
     serde_json::from_slice(&scored.stdout).unwrap()
 }
 
-#[test]
-fn traffic_of_a_second_generator_without_noise_is_understood() {
-    // A portal that weighs, a lane of 20 m, one of 300 m.
-    for seed in [10, 12, 13] {
-        let score = score(seed);
+fn is_understood(generator: &str, seeds: &[u32]) {
+    for seed in seeds {
+        let score = score(generator, *seed);
         let share = |name: &str| score[name][0].as_f64().unwrap() / score[name][1].as_f64().unwrap();
         assert!(share("observations") >= 0.99, "{score}");
         assert!(share("pure_and_complete") >= 0.95, "{score}");
         assert_eq!(score["alarms"]["wrong"], 0, "{score}");
         assert_eq!(score["twice_or_missing"], serde_json::json!([0, 0]), "{score}");
     }
+}
+
+#[test]
+fn traffic_of_a_second_generator_without_noise_is_understood() {
+    // A portal that weighs, a lane of 20 m, one of 300 m.
+    is_understood("generate.py", &[10, 12, 13]);
+}
+
+#[test]
+fn traffic_of_a_third_generator_without_noise_is_understood() {
+    // Two cameras and nothing else; two portals.
+    is_understood("following.py", &[1, 8]);
+}
+
+#[test]
+fn traffic_of_a_fourth_generator_without_noise_is_understood() {
+    // A loop at each of five stations; a lane of 250 m.
+    is_understood("events.py", &[3, 14]);
 }

@@ -65,7 +65,16 @@ pub(crate) const ENDS_DIFFER: Odds = [-3.5, -3.0, -2.0, -3.0, 0.0];
 
 /// What several measurements of one vehicle say together: the same thing twice says no more.
 pub(crate) fn both(one: Odds, other: Odds) -> Odds {
-    std::array::from_fn(|class| one[class].min(other[class]))
+    each(one, other, f64::min)
+}
+
+/// Both of each class taken together.
+fn each(one: Odds, other: Odds, of: impl Fn(f64, f64) -> f64) -> Odds {
+    let mut all = one;
+    for (slot, other) in all.iter_mut().zip(other) {
+        *slot = of(*slot, other);
+    }
+    all
 }
 
 /// What a group says by what it has measured.
@@ -141,8 +150,7 @@ impl LengthClasses {
             together.add(table.over(*post, *seconds));
         }
         let all = any(together.all, table.prior);
-        let probability: Odds =
-            std::array::from_fn(|class| (together.all[class] - all).exp() * table.prior[class]);
+        let probability = each(together.all, table.prior, |odds, prior| (odds - all).exp() * prior);
         for (came, probability) in self.came.iter_mut().zip(probability) {
             *came += probability;
         }
@@ -166,7 +174,7 @@ impl LengthClasses {
 
     fn prior(&self) -> Odds {
         let all = self.came.iter().sum::<f64>() + BELIEVED;
-        std::array::from_fn(|class| (self.came[class] + BELIEVED * LIKE[class].share) / all)
+        each(self.came, LIKE.each_ref().map(|like| like.share), |came, share| (came + BELIEVED * share) / all)
     }
 
     /// What every time at so many posts says.
@@ -255,7 +263,7 @@ pub(crate) struct Together {
 impl Together {
     pub fn add(&mut self, evidence: Option<Evidence>) {
         let Some(Evidence { odds, any }) = evidence else { return };
-        self.all = std::array::from_fn(|class| self.all[class] + odds[class]);
+        self.all = each(self.all, odds, |all, odds| all + odds);
         self.each += any;
     }
 }

@@ -9,9 +9,11 @@
 //!    the loop; without a loop, what is close together is one (`visits`).
 //! 3. A vehicle's way through the lane is a *course*: visits in driving order. One function says what a course costs: by the
 //!    times from post to post, which the lane teaches (`travel`, `learning`), by the vehicle before, by its names, and by what
-//!    should have noticed it and did not (`pricing`, `times`, `plates`, `unnoticed`; `scene` is what it works on); and by whether
-//!    what was measured, and its plates at both ends, fit how long it was over the loops (`length_class`, `size`). Those who are
-//!    forgotten leave `traces`: who waited behind them did so still. A course may also run against the direction (`against`).
+//!    should have noticed it and did not (`pricing`, `times`, `plates`, `unnoticed`; `scene` is what it works on); by whether
+//!    what was measured, and its plates at both ends, fit how long it was over the loops (`length_class`, `passing`, `size`);
+//!    and by whether the tags of two readers are its own (`heard`). When devices speak beside the loop the lane teaches, too
+//!    (`lags`). Those who are forgotten leave `traces`: who waited behind them did so still. A course may also run against the
+//!    direction (`against`).
 //! 4. The courses that cost least together are looked for by taking all of them apart in two halves, those of one post and the
 //!    rest or those before and after a place of the lane, and joining these again in the best way that keeps the order, which
 //!    dynamic programming finds exactly (`halves`); again and again, with every post and place, until nothing gets cheaper
@@ -21,7 +23,8 @@
 //!    or become another's; what has been told keeps what opened it, everything else can still move until some time after its
 //!    vehicle has left. Two that were told and turn out to be one vehicle become one: the other keeps its opener and says so.
 //! 6. Radio (tags, seals) hears vehicles that are elsewhere: its contacts are held against where each vehicle was
-//!    (`whereabouts`), those of one name at all readers together, after all others, and are no evidence for them (`radio`).
+//!    (`whereabouts`), those of one name at all readers together, after all others (`radio`). Only tags that fit one
+//!    visit clearly are evidence for courses.
 //! 7. When something is published or an alarm is raised, it is asked what the lane would cost if this belonged elsewhere: that
 //!    is its margin, and those are its alternatives (`doubts`).
 //! 8. Observations are placed within two seconds (a lane is looked at again only when something is new), at once if an alarm, a required reading or the gate waits for it. `lifecycle`
