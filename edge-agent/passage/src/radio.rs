@@ -13,8 +13,8 @@ use crate::{Alternative, Entry, PassageId};
 
 /// Costs that differ by less leave a doubt.
 pub(crate) const MARGIN: f64 = 1.5;
-/// The same for an alarm, where the wrong vehicle is the worst outcome. Of 420 alarms of simulated traffic all 15 that ended with
-/// the wrong vehicle were below 2 at some time, and so were 104 others.
+/// The same for an alarm, where the wrong vehicle is the worst outcome. Of 763 alarms of `hil-tests/peers/traffic/following.py` 11 were
+/// on a wrong vehicle and 345 referred with 2.5, 5 and 397 with 3.5, 4 and 463 with 4.5.
 pub(crate) const ALARM_MARGIN: f64 = 3.5;
 /// The same where no loop says who was there.
 pub(crate) const LOOSE_ALARM_MARGIN: f64 = 4.5;
