@@ -12,8 +12,8 @@ use crate::scoring::{behind_windscreen, beside};
 const FITS: f64 = 4.0;
 const CLEARLY: f64 = 1.5;
 /// What it says that a vehicle was heard by two readers by one name, and by two names: it can have two tags.
-const SAME: f64 = -6.0;
-const OTHER: f64 = 2.5;
+const SAME_TAG: f64 = -6.0;
+const OTHER_TAG: f64 = 2.5;
 
 impl Scene<'_> {
     /// Finds out which tags are of which visits.
@@ -36,8 +36,7 @@ impl Scene<'_> {
 
     fn is_weak(&self, group: &Group) -> bool {
         let Mark::Key { best_dbm: Some(best), .. } = &group.mark else { return false };
-        let usual = self.travel.signal(self.plan.post_of(&group.track));
-        usual.is_some_and(|usual| *best < usual - crate::radio::WEAKER_DB)
+        self.travel.weaker_db(self.plan.post_of(&group.track), *best) > 0.0
     }
 
     /// The visit of its station that a tag fits clearly better than any other.
@@ -71,7 +70,7 @@ impl Scene<'_> {
         let mut before: Vec<usize> = Vec::new();
         for seen in self.visits(course).filter(|seen| !seen.tags.is_empty()) {
             if !before.is_empty() {
-                cost += if seen.tags.iter().any(|tag| before.contains(tag)) { SAME } else { OTHER };
+                cost += if seen.tags.iter().any(|tag| before.contains(tag)) { SAME_TAG } else { OTHER_TAG };
             }
             before.extend_from_slice(&seen.tags);
         }

@@ -62,10 +62,10 @@ impl LaneState {
             })
             .collect();
         for (station, came, heard) in lags {
-            self.travel.tags.learn(station, came, heard);
+            self.travel.tag_lags.learn(station, came, heard);
         }
         for (station, came, read) in self.fronts(number) {
-            self.travel.fronts.learn(station, came, read);
+            self.travel.front_lags.learn(station, came, read);
         }
         let own: Vec<Option<Noticed>> =
             (0..plan.posts()).map(|post| self.noticed(plan, number, post)).collect();

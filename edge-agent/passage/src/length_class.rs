@@ -6,7 +6,7 @@ use interface::{Reading, ReadingKind};
 use serde::{Deserialize, Serialize};
 
 use crate::group::Group;
-use crate::passing::{Density, Speeds};
+use crate::passing::{Density, Speeds, normal};
 use crate::scoring::Span;
 
 /// Classes of length.
@@ -246,8 +246,7 @@ impl Time {
     fn of(density: &Density, seconds: f64, prior: Odds) -> Self {
         let likely = LIKE.each_ref().map(|like| density.of(like.length_m.0, seconds));
         let vehicle: f64 = likely.iter().zip(prior).map(|(likely, prior)| likely * prior).sum();
-        let none = off(seconds.ln(), (NO_VEHICLE.0.ln(), NO_VEHICLE.1)).exp()
-            / (NO_VEHICLE.1 * std::f64::consts::TAU.sqrt());
+        let none = normal(seconds.ln(), NO_VEHICLE.0.ln(), NO_VEHICLE.1);
         let odds = likely.map(|likely| WEIGHT * likely.ln());
         Self { evidence: Evidence::of(odds, prior), brief: (none / vehicle).ln().max(0.0) }
     }

@@ -156,7 +156,7 @@ impl LaneState {
     fn read_late(&self, group: &Group, seed: &Group) -> f64 {
         let front = matches!(group.mark, Mark::Plate { view: View::Front, .. });
         let (true, Mark::Occupancy { rise: Some(rise), .. }) = (front, &seed.mark) else { return 0.0 };
-        let usual = self.travel.fronts.between(group.track.station, 1);
+        let usual = self.travel.front_lags.between(group.track.station, 1);
         usual.map_or(0.0, |(_, most)| {
             (READ_LATE.0 * (seconds(*rise, group.first_ms) - most - READ_LATE.1)).clamp(0.0, READ_LATE.2)
         })
@@ -185,12 +185,12 @@ mod tests {
         let late = |lane: &LaneState, at: u64| lane.read_late(&read(at), &on_the_loop);
         assert!(late(&lane, 12_500) == 0.0, "nothing is known of this camera");
         for _ in 0..10 {
-            lane.travel.fronts.learn(0, 10_000, 8_800);
+            lane.travel.front_lags.learn(0, 10_000, 8_800);
         }
         assert!(late(&lane, 12_500) > 3.0 && late(&lane, 9_000) == 0.0);
         // One that reads them on the loop.
         for _ in 0..40 {
-            lane.travel.fronts.learn(0, 10_000, 13_000);
+            lane.travel.front_lags.learn(0, 10_000, 13_000);
         }
         assert!(late(&lane, 12_500) == 0.0);
     }

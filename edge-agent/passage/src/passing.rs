@@ -110,7 +110,7 @@ fn place(length_m: f64, seconds: f64) -> (usize, f64) {
 }
 
 /// The density of a normal distribution.
-fn normal(at: f64, middle: f64, spread: f64) -> f64 {
+pub(crate) fn normal(at: f64, middle: f64, spread: f64) -> f64 {
     let off = (at - middle) / spread;
     (-0.5 * off * off).exp() / (spread * std::f64::consts::TAU.sqrt())
 }

@@ -21,9 +21,6 @@ pub(crate) const LOOSE_ALARM_MARGIN: f64 = 4.5;
 /// A placed group moves only for a gain of at least this, so that nothing swings to and fro.
 const INERTIA: f64 = 0.3;
 
-/// Vehicles of a lane are heard within this much of each other, dB.
-pub(crate) const WEAKER_DB: f64 = 7.0;
-
 /// What other readers that heard the same name say at most against a vehicle, nats: it may have come again.
 const ELSEWHERE: f64 = 8.0;
 /// What it costs more to say that nobody in the lane has a name which two readers heard.
@@ -163,9 +160,7 @@ impl LaneState {
     /// How much speaks for a contact being of another lane: it was heard weaker than vehicles in this one are, nats.
     fn weakness(&self, plan: &Plan, group: &Group) -> f64 {
         let Mark::Key { best_dbm: Some(best), .. } = &group.mark else { return 0.0 };
-        self.travel
-            .signal(plan.post_of(&group.track))
-            .map_or(0.0, |usual| (0.8 * (usual - WEAKER_DB - best)).clamp(0.0, 6.0))
+        (0.8 * self.travel.weaker_db(plan.post_of(&group.track), *best)).min(6.0)
     }
 
     fn choose_contact(

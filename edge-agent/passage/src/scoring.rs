@@ -157,8 +157,8 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64, lag_s: (f64
         return Fit { cost: IMPOSSIBLE, time, identity: None };
     };
     let stay = context.here.as_ref().filter(|span| span.by_presence);
-    let cost = if let Some(read) = context.came.filter(|_| group.track.kind == ReadingKind::Tag) {
-        beside(group, read, lag_s)
+    let cost = if let Some(came) = context.came.filter(|_| group.track.kind == ReadingKind::Tag) {
+        beside(group, came, lag_s)
     } else if group.track.kind == ReadingKind::Seal {
         // It is heard all the while: the vehicle was near when it was heard first, too.
         let silent = stay.map_or(0.0, |span| silent(at, span));
@@ -175,12 +175,12 @@ pub(crate) fn radio(group: &Group, context: &Context<'_>, at_m: f64, lag_s: (f64
     Fit { cost: (cost + gone + named).min(IMPOSSIBLE), time, identity: None }
 }
 
-/// What it costs that a tag was heard of the vehicle whose front plate was read first then, where no loop tells.
-pub(crate) fn beside(group: &Group, read: u64, (least_s, most_s): (f64, f64)) -> f64 {
-    let lag = seconds(read, group.first_ms);
+/// What it costs that a tag was heard of the vehicle that came then, by its front plate or a portal, where no loop tells.
+pub(crate) fn beside(group: &Group, came: u64, (least_s, most_s): (f64, f64)) -> f64 {
+    let lag = seconds(came, group.first_ms);
     let off = (least_s - lag).max(lag - most_s).max(0.0);
     // It was heard still when it was seen.
-    let before = seconds(group.last_ms, read) - 2.0;
+    let before = seconds(group.last_ms, came) - 2.0;
     let within = 0.05 * (lag - least_s.midpoint(most_s)).abs();
     (0.4 * off + 0.3 * before.max(0.0) + within).min(9.0)
 }

@@ -42,6 +42,9 @@ const SPREAD_S: (f64, f64) = (0.5, 30.0);
 /// from further away than cameras see it.
 const UNKNOWN_TAG_S: (f64, f64) = (-3.5, 1.5);
 
+/// Vehicles of a lane are heard within this much of each other, dB.
+const WEAKER_DB: f64 = 7.0;
+
 /// The greatest spread that is believed between two loops, and beside that the least speed, m/s.
 const BETWEEN_LOOPS_S: f64 = 6.0;
 const SLOWLY_M_S: f64 = 1.5;
@@ -97,10 +100,10 @@ pub(crate) struct Travel {
     signals: Vec<(usize, VecDeque<f64>)>,
     /// How long after a vehicle came to a station, where no loop tells, its tag was heard first.
     #[serde(default)]
-    pub tags: Lags,
+    pub tag_lags: Lags,
     /// How long after a vehicle came onto the loop of a station its front plate was read first.
     #[serde(default)]
-    pub fronts: Lags,
+    pub front_lags: Lags,
     /// How fast the latest vehicles were from loop to loop, m/s.
     speeds: VecDeque<f64>,
     fast_m_s: Option<f64>,
@@ -274,7 +277,7 @@ impl Travel {
 
     /// How long after it came to a station the tag of a vehicle is heard first: between these, usually, seconds.
     pub fn tag_s(&self, station: usize) -> (f64, f64) {
-        self.tags.between(station, 2).unwrap_or(UNKNOWN_TAG_S)
+        self.tag_lags.between(station, 2).unwrap_or(UNKNOWN_TAG_S)
     }
 
     /// How well vehicles of this lane are usually heard at a post, dBm; `None` until enough were.
@@ -283,6 +286,11 @@ impl Travel {
         let mut sorted: Vec<f64> = newest.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied()
+    }
+
+    /// How much weaker a contact at a post is than any of vehicles in this lane, dB; 0 until that is known.
+    pub fn weaker_db(&self, post: usize, best_dbm: f64) -> f64 {
+        self.signal(post).map_or(0.0, |usual| (usual - WEAKER_DB - best_dbm).max(0.0))
     }
 
     /// What it costs to say that a vehicle passed a post without being noticed by sensors of this kind.
@@ -359,8 +367,8 @@ impl Travel {
         for (post, _) in &mut self.signals {
             *post = new(*post);
         }
-        self.tags.renumber(&station);
-        self.fronts.renumber(&station);
+        self.tag_lags.renumber(&station);
+        self.front_lags.renumber(&station);
         self.classes.renumber(&new);
     }
 }

@@ -13,7 +13,7 @@ use crate::scoring::{SLOW_M_S, Span, seconds};
 const JOINED: f64 = 7.3;
 /// The same at least, though the sensors there were silent just then.
 const UNNOTICED: f64 = 4.5;
-/// What it costs at most to say that a vehicle was not noticed any more: one in fifty is sent out of the lane.
+/// What it costs at most to say that a vehicle was not noticed any more: one in thirty is sent out of the lane.
 const SENT_OUT: f64 = 3.5;
 /// That a sensor is lost is told so much later, milliseconds.
 const NOTICED_MS: u64 = 15_000;

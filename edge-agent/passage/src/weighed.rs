@@ -11,11 +11,11 @@ const SAME_WEIGHT: i64 = 8;
 const SWINGS: i64 = 160;
 /// What it costs to say that a platform which had settled was of the same vehicle when it settled at another weight.
 const SETTLED_ANEW: f64 = 5.0;
+/// The same, when it showed more than that before it settled, or after: a platform swings.
+const SWUNG: f64 = 4.0;
 /// What speaks for one vehicle that it settled again at the very same weight: one of a hundred others weighs as much, to a
 /// division of the scale.
 const SAME_AGAIN: f64 = -3.0;
-/// The same, when it showed more than that before it settled, or after: a platform swings.
-const SWUNG: f64 = 4.0;
 
 /// What a static scale showed at one time, kilograms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes traffic, replays it and scores the packets, in two processes; prints a line for each seed, then the sums.
-#   run.sh NOISE FOLDER FIRST LAST VEHICLES [ARGUMENT...]    the arguments go to generate.py, such as --alarms 0.5
+#   run.sh NOISE FOLDER FIRST LAST VEHICLES [ARGUMENT...]    the arguments go to the generator, such as --alarms 0.5
 # GENERATOR names another one than generate.py: following.py, events.py.
 # Build first: cargo build --release -p edge-agent. EDGE_AGENT names another program. FOLDER/SEED/list says what went wrong.
 set -u
