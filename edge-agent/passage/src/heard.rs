@@ -131,8 +131,9 @@ mod tests {
         let near = |station: usize, at: u64, epc: &str| heard(station, &[at, at + 800], epc, -50.0);
         assert!(said(near(0, 9_500, "E2A1"), near(1, 19_500, "E2A1")) < -4.0);
         assert!(said(near(0, 9_500, "E2A1"), near(1, 19_500, "E2B2")) > 1.0);
-        // Not what is heard of another one, between two, or from the next lane.
+        // Not what is heard of another one, what may be of either of two, what is of neither, or from the next lane.
         assert!(said(near(0, 9_500, "E2A1"), near(1, 39_500, "E2A1")) == 0.0);
+        assert!(said(near(0, 9_500, "E2A1"), heard(1, &[26_000], "E2A1", -50.0)) == 0.0);
         assert!(said(near(0, 9_500, "E2A1"), heard(1, &[31_000], "E2A1", -50.0)) == 0.0);
         assert!(said(near(0, 9_500, "E2A1"), heard(1, &[19_500], "E2A1", -75.0)) == 0.0);
     }
